@@ -1,0 +1,3 @@
+"""Types of the check of the CPU."""
+
+def runnable_levels() -> list[str]: ...

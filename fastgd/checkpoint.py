@@ -1,0 +1,92 @@
+"""What a saved trainer holds: a JSON header of choices and numbers, and the arrays of its state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastgd import files, losses, optimizers, registry
+from fastgd.model import from_config
+
+if TYPE_CHECKING:
+    from fastgd.trainer import Trainer
+
+FORMAT = "fastgd.Trainer"
+GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
+OPTIONS = ("batch_size", "shuffle", "trace_limit", "progress")
+
+
+def save(trainer: Trainer, path: Any) -> None:
+    """Write the trainer to one file."""
+    model, history, state = trainer.model, trainer.history, trainer._engine
+    arrays = {"params": model.params, "gradient": state.gradient, "counters": state.counters, "totals": state.totals}
+    if history.trace is not None:
+        trace = history.trace
+        arrays |= {"trace_steps": np.column_stack([trace.loss, trace.grad_norm]), "trace_params": trace.params}
+    callbacks = []
+    for number, callback in enumerate(trainer.callbacks):
+        numbers, more = callback.state() if hasattr(callback, "state") else ({}, {})
+        callbacks.append({"name": name_of(callback), "state": numbers})
+        arrays |= {f"callback{number}_{name}": array for name, array in more.items()}
+    header = {
+        "model": model.config(),
+        "loss": registry.to_json(trainer.loss),
+        "optimizer": registry.to_json(trainer.optimizer),
+        "options": {name: getattr(trainer, name) for name in OPTIONS} | {"trace": history.trace is not None},
+        "generator": trainer._generator.bit_generator.state,
+        "epoch_start": trainer._epoch_start,
+        "epoch_rows": trainer._epoch_rows,
+        "history": {"loss": history.loss, "val_loss": history.val_loss, "seconds": history.seconds},
+        "callbacks": callbacks,
+    }
+    files.write(path, FORMAT, header, arrays)
+
+
+def load(path: Any, callbacks: Sequence[Any], make: type[Trainer]) -> Trainer:
+    """Read the trainer back, refusing a file that is not whole."""
+    header, arrays = files.read(path, FORMAT)
+    try:
+        names = [described["name"] for described in header["callbacks"]]
+        model = from_config(header["model"])
+        loss = registry.from_json("loss", losses.registry, header["loss"])
+        optimizer = registry.from_json("optimizer", optimizers.registry, header["optimizer"])
+        options = dict(header["options"])
+        given = [name_of(callback) for callback in callbacks]
+        if given != names:
+            raise ValueError(f"it was saved with callbacks {names}, which must be given again; given are {given}")
+        trainer = make(model, loss, optimizer, **options, callbacks=callbacks)
+        kind = header["generator"]["bit_generator"]
+        if kind not in GENERATORS:
+            raise ValueError(f"bit generator {kind!r} is not known; allowed are {', '.join(GENERATORS)}")
+        trainer._generator = np.random.Generator(getattr(np.random, kind)())
+        trainer._generator.bit_generator.state = header["generator"]
+        trainer._epoch_start, trainer._epoch_rows = header["epoch_start"], header["epoch_rows"]
+        trainer.history.loss = [float(value) for value in header["history"]["loss"]]
+        trainer.history.val_loss = [float(value) for value in header["history"]["val_loss"]]
+        trainer.history.seconds = float(header["history"]["seconds"])
+        states = [described["state"] for described in header["callbacks"]]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} cannot be loaded as a {FORMAT} file: {error}") from None
+    state = trainer._engine
+    for name, target in (("params", model.params), ("gradient", state.gradient), ("counters", state.counters),
+                         ("totals", state.totals)):  # fmt: skip
+        target[...] = files.array(path, arrays, name, target)
+    trace = trainer.history.trace
+    if trace is not None:
+        updates = np.shape(arrays.get("trace_steps", ()))[:1] or (0,)
+        steps = files.array(path, arrays, "trace_steps", np.empty((*updates, 2)))
+        trace.append(
+            steps, files.array(path, arrays, "trace_params", np.empty((*updates, model.params.size), model.dtype))
+        )
+    for number, (callback, numbers) in enumerate(zip(callbacks, states, strict=True)):
+        if hasattr(callback, "set_state"):
+            mark = f"callback{number}_"
+            callback.set_state(numbers, {k.removeprefix(mark): v for k, v in arrays.items() if k.startswith(mark)})
+    return trainer
+
+
+def name_of(callback: Any) -> str:
+    """Return the name under which a callback is saved: its own, or its class's."""
+    return str(getattr(callback, "__name__", type(callback).__name__))

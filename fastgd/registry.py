@@ -1,0 +1,70 @@
+"""Registries of choices: a name for each, an instance from a name, and a clear message when there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+
+
+def find(kind: str, registry: Mapping[str, type[T]], choice: str | T, base: type[T]) -> T:
+    """Return the choice itself, or a new one with its defaults when it is given by its name.
+
+    Raises
+    ------
+    ValueError
+        No choice has that name; the message lists those that exist.
+    TypeError
+        It is neither a name nor an instance of ``base``.
+    """
+    if isinstance(choice, str):
+        if choice not in registry:
+            raise ValueError(f"{kind}={choice!r} is not known; allowed are {', '.join(map(repr, registry))}")
+        return registry[choice]()
+    if isinstance(choice, base):
+        return choice
+    raise TypeError(f"{kind} must be a name or an instance of fastgd's {kind} classes, not {choice!r}")
+
+
+def to_json(choice: Any) -> dict[str, Any]:
+    """Describe a choice by its name and its parameters."""
+    return {"name": choice.name, **(asdict(choice) if is_dataclass(choice) and not isinstance(choice, type) else {})}
+
+
+def from_json(kind: str, registry: Mapping[str, type[T]], described: Mapping[str, Any]) -> T:
+    """Make the choice that :func:`to_json` described."""
+    name = str(described.get("name"))
+    if name not in registry:
+        raise ValueError(f"{kind} {name!r} is not known; allowed are {', '.join(map(repr, registry))}")
+    return registry[name](**{key: value for key, value in described.items() if key != "name"})
+
+
+def check_number(name: str, value: Any, low: float = 0.0, open_below: bool = False) -> float:
+    """Return the value as a float, or refuse it unless it is a finite number of at least (or above) ``low``."""
+    allowed = f"a finite number {'above' if open_below else 'of at least'} {low:g}"
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}={value!r} must be {allowed}")
+    number = float(value)
+    if not np.isfinite(number) or number < low or (open_below and number == low):
+        raise ValueError(f"{name}={value!r} must be {allowed}")
+    return number
+
+
+def check_count(name: str, value: Any, low: int = 1) -> int:
+    """Return the value as an int, or refuse it unless it is an integer of at least ``low``."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}={value!r} must be an integer of at least {low}")
+    if value < low:
+        raise ValueError(f"{name}={value!r} must be an integer of at least {low}")
+    return int(value)
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """Return the value as a bool, or refuse it unless it is one."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}={value!r} must be True or False")
+    return bool(value)

@@ -1,0 +1,381 @@
+"""Trainer and train: epochs, visiting order, stopping, callbacks, and all that must be kept to go on later."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastgd import checkpoint, data, engine, extras, losses, optimizers
+from fastgd.engine import BATCH_WEIGHT, EPOCH, LOSS, POSITION, UPDATES, WEIGHT
+from fastgd.history import History, Trace
+from fastgd.model import Linear, sample_or_rows
+from fastgd.registry import check_count, check_flag, check_number
+
+Array = npt.NDArray[Any]
+Callback = Callable[[History], Any]
+Piece = tuple[npt.ArrayLike, ...]
+
+TRACE_LIMIT = 10**9
+
+
+class Trainer:
+    """Training that can be stepped, run, interrupted, saved and gone on with.
+
+    It holds everything that the next update needs: the model, the loss, the optimizer, the open batch, the state of
+    the random generator and the place in the epoch. One update is w ← w − λ ∂C/∂w.
+
+    Parameters
+    ----------
+    model : Linear
+        Trained in place.
+    loss : str or Loss, default "mse"
+        A name in ``fastgd.losses.registry`` or an instance.
+    optimizer : str or Optimizer, default ``fastgd.SGD(lr=0.01)``
+        A name in ``fastgd.optimizers.registry`` or an instance.
+    batch_size : int, default 1
+        Rows in an update; above 1 it uses their mean gradient. A batch is the next ``batch_size`` rows of non-zero
+        weight, and the last of a run may be smaller.
+    shuffle : bool, default False
+        Whether each epoch visits the rows in a new random order.
+    seed : int, optional
+        Seed of that order.
+    trace : bool, default False
+        Whether to record every update in ``history.trace``.
+    trace_limit : int, default 10⁹
+        The bytes of a trace above which a run is refused before it starts.
+    progress : bool, default False
+        Whether to show a progress bar (needs tqdm: ``pip install 'fastgd[cli]'``).
+    callbacks : sequence of callables
+        Each is called with the history after every epoch; one that returns True stops the run.
+
+    Attributes
+    ----------
+    history : History
+        The course of all runs of this trainer.
+
+    Examples
+    --------
+    >>> import fastgd
+    >>> model = fastgd.Linear(1, 1, seed=0)
+    >>> trainer = fastgd.Trainer(model, loss="sse", optimizer=fastgd.SGD(lr=0.1))
+    >>> for _ in range(100):
+    ...     for x in (-1.0, 0.0, 1.0):
+    ...         before = trainer.step([x], 2 * x + 1)
+    >>> model.params.round(6)
+    array([2., 1.])
+    """
+
+    def __init__(
+        self,
+        model: Linear,
+        loss: str | losses.Loss = "mse",
+        optimizer: str | optimizers.Optimizer = optimizers.SGD(lr=0.01),  # noqa: B008 - it is frozen
+        batch_size: int = 1,
+        shuffle: bool = False,
+        seed: int | None = None,
+        trace: bool = False,
+        trace_limit: int = TRACE_LIMIT,
+        progress: bool = False,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
+        if not isinstance(model, Linear):
+            raise TypeError(f"model must be a fastgd model, not {model!r}")
+        self.model = model
+        self.loss = losses.get(loss)
+        self.optimizer = optimizers.get(optimizer)
+        self.batch_size = check_count("batch_size", batch_size)
+        self.shuffle = check_flag("shuffle", shuffle)
+        self.trace_limit = int(check_number("trace_limit", trace_limit))
+        self.progress = check_flag("progress", progress)
+        self.callbacks = tuple(callbacks)
+        for callback in self.callbacks:
+            if not callable(callback):
+                raise TypeError(f"callbacks has {callback!r}, which cannot be called")
+        traced = Trace(model.params.size, model.dtype) if check_flag("trace", trace) else None
+        self.history = History(model, trace=traced)
+        self._generator = np.random.default_rng(seed)
+        self._epoch_start = self._generator.bit_generator.state  # before the order of the open epoch was drawn
+        self._epoch_rows: int | None = None  # the rows of the open epoch, where they are known
+        self._engine = engine.Engine(model, self.loss, self.optimizer, self.batch_size)
+        self._one_sample: Callable[..., float | None] = self._engine.one_sample.step
+        self._lock = model._lock
+
+    @property
+    def updates(self) -> int:
+        """The number of updates made so far."""
+        return int(self._engine.counters[UPDATES])
+
+    @property
+    def position(self) -> int:
+        """The rows of an interrupted epoch that are behind it; 0 when none is open."""
+        return int(self._engine.counters[POSITION])
+
+    def step(self, x: npt.ArrayLike, t: npt.ArrayLike) -> float:
+        """Make one update, for one sample or one batch, and return the (mean) loss before it.
+
+        Parameters
+        ----------
+        x : array of shape (d,), or (n, d) for a batch of n rows, whatever ``batch_size`` is
+            Read without a copy, in about a microsecond, if it is one sample of the model's dtype.
+        t : array of shape (K,) or (n, K); a number or (n,) when K = 1
+
+        Raises
+        ------
+        ValueError, TypeError
+            x or t of another shape or kind, or with numbers that are not finite; nothing is changed.
+        fastgd.DivergenceError
+            The loss or a weight is not finite; the model is as before.
+        """
+        if not self._lock.acquire(False):
+            raise RuntimeError("this model is being trained by another thread, or by a call that is not finished")
+        try:
+            value = self._one_sample(x, t) if self.history.trace is None else None
+            if value is None:
+                rows = sample_or_rows(self.model, x, t, self.loss)
+                value = self._engine.step(rows, self._on_trace())
+                self.model.remember(self.loss, rows.vector_target, rows.signed_labels)
+            elif self.model.loss is not self.loss:
+                self.model.remember(self.loss, isinstance(t, (float, int)), False)
+            return value
+        finally:
+            self._lock.release()
+
+    def run(
+        self,
+        X: npt.ArrayLike | Iterable[Piece],
+        T: npt.ArrayLike | None = None,
+        epochs: int = 1,
+        sample_weight: npt.ArrayLike | None = None,
+        X_val: npt.ArrayLike | None = None,
+        t_val: npt.ArrayLike | None = None,
+    ) -> History:
+        """Train for a number of epochs, each one visit to every row, and return the history.
+
+        After an interruption (Ctrl-C) the model holds the last finished slice, and the next run with the same rows
+        first finishes the epoch that is open. :meth:`end_epoch` gives up the rest of it instead.
+
+        Parameters
+        ----------
+        X : array of shape (n, d), or an iterable of pieces
+            An iterable of (X, t) or (X, t, sample_weight) with T left out is one long sequence of rows, of which one
+            piece is in memory at a time; for several epochs it must be one that can be iterated again. With
+            ``shuffle`` the rows are shuffled within each piece.
+        T : array of shape (n, K), or (n,) when K = 1
+        epochs : int, default 1
+        sample_weight : array of shape (n,), optional
+            Factors of the losses, ≥ 0. A row of weight zero is skipped before it is read.
+        X_val, t_val : arrays, optional
+            Validation rows; their mean loss after each epoch goes into ``history.val_loss``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data of another shape or kind, or with numbers that are not finite.
+        fastgd.DivergenceError
+            The loss or a weight is not finite; the model holds the last finished slice.
+        RuntimeError
+            Another thread is training this model.
+        """
+        epochs = check_count("epochs", epochs)
+        with self.model.exclusively():
+            pieces, rows = self._pieces(X, T, epochs, sample_weight)
+            validation = self._validation(X_val, t_val)
+            self._check_open_epoch(rows)
+            self._check_trace(rows or 0, epochs)
+            with ExitStack() as stack:
+                bar = self._bar(stack, None if rows is None else rows * epochs)
+                stack.callback(self._clock, time.perf_counter())
+                for _ in range(epochs):
+                    self._epoch(pieces(), bar)
+                    self._finish_epoch(validation)
+                    if bar is not None:
+                        bar.set_postfix(loss=f"{self.history.loss[-1]:.4g}")
+                    answers = [callback(self.history) for callback in self.callbacks]  # all are called
+                    if any(answers):
+                        break
+                for callback in self.callbacks:
+                    if hasattr(callback, "finish"):
+                        callback.finish(self.history)
+        return self.history
+
+    def end_epoch(self) -> None:
+        """Give up the rest of an epoch that was interrupted: its open batch is dropped and the next starts afresh."""
+        with self.model.exclusively():
+            self._engine.gradient[:] = 0
+            self._engine.totals[:] = 0
+            self._engine.counters[:] = self._after_epoch(0)
+
+    def save(self, path: Any) -> None:
+        """Write everything to one ``.npz`` file, atomically: model, state, generator, place in the epoch, history.
+
+        Callbacks are saved by name (with their state, if they have ``state`` and ``set_state``) and given again to
+        :meth:`load`.
+        """
+        with self.model.exclusively():
+            checkpoint.save(self, path)
+
+    @staticmethod
+    def load(path: Any, callbacks: Sequence[Callback] = ()) -> Trainer:
+        """Return the trainer that was saved, with a model of its own, as if it had never stopped.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read.
+        ValueError
+            It is damaged or something else, or ``callbacks`` are not those that it names.
+        """
+        return checkpoint.load(path, callbacks, Trainer)
+
+    # -------------------------------------------------------------------------------------------------- one epoch
+
+    def _epoch(self, pieces: Iterator[data.Rows], bar: Any) -> None:
+        counters = self._engine.counters
+        if counters[POSITION]:
+            self._generator.bit_generator.state = self._epoch_start
+        else:
+            self._epoch_start = self._generator.bit_generator.state
+        rows, offset = None, 0
+        for rows in pieces:
+            order = self._generator.permutation(len(rows)) if self.shuffle else None
+            behind = min(max(int(counters[POSITION]) - offset, 0), len(rows))
+            self.model.remember(self.loss, rows.vector_target, rows.signed_labels)
+            self._engine.visit(rows, order, behind, bar and bar.update, self._on_trace())
+            offset += len(rows)
+        if rows is None:
+            raise ValueError("X has no pieces")
+        self._engine.close_batch(rows, self._on_trace())
+
+    def _finish_epoch(self, validation: data.Rows | None) -> None:
+        # losses first, the counters last and at once: an interruption before them repeats only this
+        engine_, history = self._engine, self.history
+        epoch = int(engine_.counters[EPOCH])
+        total, weight = engine_.totals[LOSS], engine_.totals[WEIGHT]
+        history.loss[epoch:] = [float(total / weight) if weight else float("nan")]
+        if validation is not None:
+            value = engine.mean_loss(self.model, validation, self.loss)
+            history.val_loss[epoch:] = [*[float("nan")] * (epoch - len(history.val_loss)), value]
+        after = self._after_epoch(1)
+        engine_.totals[:BATCH_WEIGHT] = 0
+        engine_.counters[:] = after
+
+    def _after_epoch(self, finished: int) -> list[int]:
+        counters = self._engine.counters
+        return [int(counters[EPOCH]) + finished, 0, int(counters[UPDATES]), 0]
+
+    def _clock(self, start: float) -> None:
+        self.history.seconds += time.perf_counter() - start
+
+    # ------------------------------------------------------------------------------------------------- what is given
+
+    def _rows(self, X: npt.ArrayLike, t: Any, sample_weight: Any, names: tuple[str, str] = ("X", "t")) -> data.Rows:
+        shape = (self.model.in_features, self.model.out_features)
+        return data.check_rows(X, t, sample_weight, shape, self.model.dtype, self.loss, names)
+
+    def _pieces(
+        self, X: Any, T: Any, epochs: int, sample_weight: Any
+    ) -> tuple[Callable[[], Iterator[data.Rows]], int | None]:
+        # a function that starts the sequence of pieces anew, and the number of rows if it is known
+        if T is not None:
+            rows = self._rows(X, T, sample_weight)
+            return lambda: iter((rows,)), len(rows)
+        if hasattr(X, "__array__") or not isinstance(X, Iterable):
+            raise TypeError("T is missing: run takes X and T, or an iterable of (X, t) pieces")
+        if sample_weight is not None:
+            raise TypeError("sample_weight goes into the pieces, (X, t, sample_weight), when X is an iterable of them")
+        if epochs > 1 and iter(X) is X:
+            raise TypeError(f"X is an iterator, which gives its pieces once; epochs={epochs} needs one such as a list")
+        return lambda: map(self._piece, X), None
+
+    def _piece(self, piece: Any) -> data.Rows:
+        if not isinstance(piece, (tuple, list)) or len(piece) not in (2, 3):
+            raise TypeError(f"a piece must be (X, t) or (X, t, sample_weight), not {type(piece).__name__}")
+        rows = self._rows(piece[0], piece[1], piece[2] if len(piece) == 3 else None)
+        self._check_trace(len(rows), 1)
+        return rows
+
+    def _validation(self, X_val: Any, t_val: Any) -> data.Rows | None:
+        if (X_val is None) != (t_val is None):
+            raise TypeError("X_val and t_val go together; one of them is missing")
+        return None if X_val is None else self._rows(X_val, t_val, None, ("X_val", "t_val"))
+
+    def _check_open_epoch(self, rows: int | None) -> None:
+        if self.position and None not in (rows, self._epoch_rows) and rows != self._epoch_rows:
+            raise ValueError(
+                f"the interrupted epoch is at row {self.position} of {self._epoch_rows}, but X has {rows} rows: give "
+                "the same rows to finish it, or call end_epoch()"
+            )
+        self._epoch_rows = rows
+
+    # ------------------------------------------------------------------------------------------- trace and progress
+
+    def _check_trace(self, rows: int, epochs: int) -> None:
+        if self.history.trace is None:
+            return
+        updates = len(self.history.trace) + epochs * -(-rows // self.batch_size)
+        size = updates * (self.model.params.nbytes + 16)
+        if size > self.trace_limit:
+            raise ValueError(
+                f"trace=True would record {updates} updates in {size / 1e9:.3g} GB; "
+                f"trace_limit allows {self.trace_limit / 1e9:.3g} GB"
+            )
+
+    def _on_trace(self) -> Callable[[Array, Array], None] | None:
+        return None if self.history.trace is None else self.history.trace.append
+
+    def _bar(self, stack: ExitStack, rows: int | None) -> Any:
+        if not self.progress:
+            return None
+        tqdm = extras.need("tqdm", extra="cli", what="progress=True")
+        return stack.enter_context(tqdm.tqdm(total=rows, unit=" rows", unit_scale=True, initial=self.position))
+
+
+def train(
+    model: Linear,
+    X: npt.ArrayLike | Iterable[Piece],
+    t: npt.ArrayLike | None = None,
+    loss: str | losses.Loss = "mse",
+    optimizer: str | optimizers.Optimizer = optimizers.SGD(lr=0.01),  # noqa: B008 - it is frozen
+    epochs: int = 1,
+    batch_size: int = 1,
+    shuffle: bool = False,
+    seed: int | None = None,
+    sample_weight: npt.ArrayLike | None = None,
+    X_val: npt.ArrayLike | None = None,
+    t_val: npt.ArrayLike | None = None,
+    trace: bool = False,
+    progress: bool = False,
+    callbacks: Sequence[Callback] = (),
+    trace_limit: int = TRACE_LIMIT,
+) -> History:
+    """Train the model in place by gradient descent, one sample at a time, and return the history.
+
+    For each sample x with target t: y = f(x), C = loss(y, t), w ← w − λ ∂C/∂w; the next sample meets the new
+    weights. It is ``Trainer(model, …).run(X, t, …)``; see :class:`Trainer` and :meth:`Trainer.run` for the
+    parameters, and for the errors.
+
+    Returns
+    -------
+    History
+        ``loss`` (a value an epoch), ``val_loss``, ``epochs``, ``seconds`` and, with ``trace=True``, ``trace``.
+
+    References
+    ----------
+    L. Bottou, Large-scale machine learning with stochastic gradient descent, COMPSTAT 2010, 177-186.
+
+    Examples
+    --------
+    >>> import numpy as np, fastgd
+    >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
+    >>> model = fastgd.Linear(1, 1, seed=0)
+    >>> history = fastgd.train(model, X, 3 * X[:, 0] + 1, optimizer=fastgd.SGD(lr=0.1), epochs=20)
+    >>> model.params.round(3)
+    array([3., 1.])
+    """
+    trainer = Trainer(model, loss, optimizer, batch_size, shuffle, seed, trace, trace_limit, progress, callbacks)
+    return trainer.run(X, t, epochs, sample_weight, X_val, t_val)
