@@ -1,0 +1,132 @@
+"""The compiled passes against the NumPy reference."""
+
+from __future__ import annotations
+
+import inspect
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from passes import RUN_TOLERANCE, STEP_TOLERANCE, Pass, compare, make_targets, relative
+
+from fastgd import _kernels, engine, losses, optimizers, reference
+
+N, D = 60, 7
+
+
+def make_pass(loss, dtype, K=1, bias=True, n=N, d=D, seed=0, scale=1.0, lr=0.01, **options):
+    rng = np.random.default_rng(seed)
+    X = (scale * rng.normal(size=(n, d))).astype(dtype)
+    params = rng.normal(size=K * (d + bias)).astype(dtype)
+    T = make_targets(loss, (X @ rng.normal(size=(d, K))).astype(dtype), rng)
+    return Pass(params, X, T, loss, optimizers.SGD(lr=lr), **options)
+
+
+def test_the_two_have_the_same_names_and_arguments():
+    names = {name for name in dir(_kernels) if name.endswith("_pass")}
+    assert names == {name for name in dir(reference) if name.endswith("_pass")}
+    for name in names:
+        compiled = inspect.signature(getattr(_kernels, name)).parameters
+        assert list(compiled) == list(inspect.signature(getattr(reference, name)).parameters)
+
+
+def test_every_loss_has_a_code_and_every_code_a_loss():
+    assert {code.name.lower() for code in _kernels.LossCode} == set(losses.registry)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 7, N, N + 5])
+@pytest.mark.parametrize("order", [False, True], ids=["in order", "shuffled"])
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+@pytest.mark.parametrize("bias", [False, True], ids=["no bias", "bias"])
+@pytest.mark.parametrize("K", [1, 3])
+def test_a_training_pass_agrees_with_the_reference(loss, dtype, K, bias, weighted, order, batch_size):
+    rng = np.random.default_rng(1)
+    weights = rng.choice([0, 0.5, 1, 2], size=N).astype(dtype) if weighted else None
+    visits = rng.permutation(N) if order else None
+    args = make_pass(loss, dtype, K, bias, weights=weights, order=visits, batch_size=batch_size, trace=True)
+    compiled, _ = compare(args, RUN_TOLERANCE[dtype])
+    assert relative(compiled.params, args.params) > 1e-3  # it did move
+
+
+@pytest.mark.parametrize("d", [*range(1, 20), 24, 31, 32, 33, 47, 64, 100, 257])
+def test_every_width_agrees_with_the_reference(dtype, d):
+    args = make_pass(losses.MSE(), dtype, K=2, d=d, lr=0.1 / d)
+    compare(args, RUN_TOLERANCE[dtype])
+
+
+def test_prediction_and_loss_passes_agree_with_the_reference(loss, dtype):
+    args = make_pass(loss, dtype, K=3)
+    weights = np.random.default_rng(2).choice([0, 1, 3], size=N).astype(dtype)
+    outputs = []
+    for passes, choice in ((_kernels, engine.loss_numbers(loss, 3)), (reference, loss)):
+        y = np.empty_like(args.T)
+        passes.predict_pass(args.params, args.X, y)
+        sums = passes.loss_pass(args.params, np.empty(6, dtype), args.X, args.T, weights, choice)
+        outputs.append((y, sums))
+    assert relative(outputs[0][0], outputs[1][0]) <= STEP_TOLERANCE[dtype]
+    np.testing.assert_allclose(outputs[0][1], outputs[1][1], rtol=10 * STEP_TOLERANCE[dtype])
+
+
+def test_any_cut_gives_the_same_bits(loss, dtype):
+    whole = make_pass(loss, dtype, K=2, batch_size=4)
+    parts = whole.copy()
+    whole.run(_kernels)
+    parts.close = False
+    for start, stop in ((0, 1), (1, 30), (30, 31), (31, N)):
+        parts.close = stop == N
+        assert parts.run(_kernels, start, stop) == -1
+    assert parts.params.tobytes() == whole.params.tobytes()
+    np.testing.assert_array_equal(parts.counters, whole.counters)
+    np.testing.assert_allclose(parts.totals, whole.totals, rtol=1e-12)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("passes", [_kernels, reference], ids=["compiled", "reference"])
+def test_a_row_that_is_not_finite_undoes_the_pass(loss, passes, batch_size):
+    args = make_pass(loss, "float64", K=2, batch_size=batch_size)
+    for bad in (np.nan, np.inf, -np.inf):
+        args.X[33, 2] = bad
+        after = args.copy()
+        assert after.run(passes) == 33
+        assert after.params.tobytes() == args.params.tobytes()
+        assert not after.gradient.any()
+        assert not after.counters.any()
+        assert not after.totals.any()
+
+
+def test_a_row_of_weight_zero_is_not_read(dtype):
+    weights = np.ones(N, dtype)
+    weights[[0, 5, N - 1]] = 0
+    args = make_pass(losses.MSE(), dtype, weights=weights, batch_size=3)
+    args.X[weights == 0] = np.nan
+    args.T[weights == 0] = np.nan
+    kept = args.copy()
+    kept.X, kept.T, kept.weights = args.X[weights > 0], args.T[weights > 0], None
+    assert args.run(_kernels) == kept.run(_kernels) == -1
+    assert args.params.tobytes() == kept.params.tobytes()
+    assert args.counters[2] == -(-(N - 3) // 3)
+
+
+@settings(max_examples=int(os.environ.get("FASTGD_EXAMPLES", "500")), deadline=None, derandomize=True)
+@given(data=st.data())
+def test_random_single_steps_agree_to_rounding(data):
+    loss = losses.get(data.draw(st.sampled_from(sorted(losses.registry))))
+    dtype = data.draw(st.sampled_from(["float64", "float32"]))
+    K, d = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 70))
+    scale = 10.0 ** data.draw(st.integers(-3, 2))
+    args = make_pass(
+        loss, dtype, K, data.draw(st.booleans()), n=1, d=d, seed=data.draw(st.integers(0, 2**32)), scale=scale,
+        lr=0.1 / (1 + d * scale**2),
+    )  # fmt: skip
+    y = np.empty_like(args.T)
+    _kernels.predict_pass(args.params, args.X, y)
+    size = np.abs(args.X).sum() * np.abs(args.params).max() + 1
+    distance = np.abs(y - args.T)
+    edge = loss.delta if isinstance(loss, losses.Huber) else 0.0
+    on_a_kink = isinstance(loss, (losses.Absolute, losses.Huber)) and (
+        np.abs(distance - edge).min() < 10 * np.finfo(dtype).eps * size
+    )
+    if not on_a_kink:
+        compare(args, STEP_TOLERANCE[dtype])
