@@ -71,7 +71,9 @@ def targets(
         raise ValueError(f"{name} has {given} in row {row}; targets must be finite in {dtype}")
     signed = loss.targets == "binary" and (low < 0 or high > 1)
     if signed:
-        wrong = np.argwhere(np.abs(array) != 1)
+        neither = np.abs(array) != 1
+        wrong = np.argwhere(neither & ((array < 0) | (array > 1)))
+        wrong = wrong if wrong.size else np.argwhere(neither)
         if wrong.size:
             raise ValueError(
                 f"{name} has {array[tuple(wrong[0])]:g} in row {wrong[0][0]}, beside values from {low:g} to {high:g}; "
