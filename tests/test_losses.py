@@ -102,7 +102,10 @@ def test_log_loss_in_exact_arithmetic():
     ]
     print(f"largest error of the compiled log loss: {max(in_units_of_the_last_place):.2f} units in the last place")
     assert max(in_units_of_the_last_place) < 4
-    np.testing.assert_allclose(loss.slope(y, t), np.array(exact_slope, float), rtol=4e-15, atol=1e-300)
+    hard = t != 0.25  # where a probability is met, the slope passes through zero
+    slope, exact = loss.slope(y, t), np.array(exact_slope, float)
+    np.testing.assert_allclose(slope[hard], exact[hard], rtol=4e-15, atol=1e-300)
+    np.testing.assert_allclose(slope, exact, rtol=4e-15, atol=1e-16)
 
 
 def test_means_and_labels():

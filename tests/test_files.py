@@ -1,0 +1,148 @@
+"""Saving and loading: everything comes back, and nothing else is accepted."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+import fastgd
+from fastgd import files
+
+X = np.random.default_rng(0).normal(size=(40, 3))
+T = X[:, :1] - X[:, 1:2] + 1
+
+
+def trained(**options):
+    trainer = fastgd.Trainer(fastgd.Linear(3, 1, seed=0), **options)
+    trainer.run(X, T, epochs=2, X_val=X[:5], t_val=T[:5])
+    return trainer
+
+
+def test_everything_comes_back(loss, tmp_path):
+    targets = (T > 0).astype(float) if loss.targets == "binary" else T
+    options = {"loss": loss, "optimizer": fastgd.SGD(lr=0.03), "batch_size": 3, "shuffle": True, "seed": 5}
+    trainer = fastgd.Trainer(fastgd.Linear(3, 1, seed=0), trace=True, **options)
+    trainer.run(X, targets, epochs=2, X_val=X[:5], t_val=targets[:5])
+    trainer.save(tmp_path / "trainer.npz")
+    other = fastgd.Trainer.load(tmp_path / "trainer.npz")
+    assert other.model.params.tobytes() == trainer.model.params.tobytes()
+    assert (other.loss, other.optimizer, other.batch_size) == (trainer.loss, trainer.optimizer, 3)
+    assert (other.history.loss, other.history.val_loss) == (trainer.history.loss, trainer.history.val_loss)
+    assert other.updates == trainer.updates
+    np.testing.assert_array_equal(other.history.trace.params, trainer.history.trace.params)
+    np.testing.assert_array_equal(other.model.predict(X, "mean"), trainer.model.predict(X, "mean"))
+    trainer.run(X, targets)
+    other.run(X, targets)
+    assert other.model.params.tobytes() == trainer.model.params.tobytes()
+    assert other.history.loss == trainer.history.loss
+
+
+@pytest.mark.parametrize("generator", ["PCG64", "MT19937", "Philox", "SFC64", "PCG64DXSM"])
+def test_every_generator_of_numpy_goes_on_where_it_was(generator, tmp_path):
+    trainer = trained(shuffle=True, seed=np.random.Generator(getattr(np.random, generator)(3)))
+    trainer.save(tmp_path / "trainer.npz")
+    other = fastgd.Trainer.load(tmp_path / "trainer.npz")
+    trainer.run(X, T)
+    other.run(X, T)
+    assert other.model.params.tobytes() == trainer.model.params.tobytes()
+
+
+def test_callbacks_are_given_again_and_early_stopping_keeps_its_state(tmp_path):
+    def watch(history):
+        return False
+
+    stopper = fastgd.EarlyStopping(patience=5)
+    trainer = trained(callbacks=[stopper, watch])
+    trainer.save(tmp_path / "trainer.npz")
+    with pytest.raises(ValueError, match=r"saved with callbacks \['EarlyStopping', 'watch'\], .* given are \[\]"):
+        fastgd.Trainer.load(tmp_path / "trainer.npz")
+    again = fastgd.EarlyStopping(patience=5)
+    fastgd.Trainer.load(tmp_path / "trainer.npz", callbacks=[again, watch])
+    assert (again.best, again.best_epoch) == (stopper.best, stopper.best_epoch)
+    np.testing.assert_array_equal(again._best_params, stopper._best_params)
+
+
+def test_saving_is_atomic(tmp_path, monkeypatch):
+    path = tmp_path / "trainer.npz"
+    trainer = trained()
+    trainer.save(path)
+    whole = path.read_bytes()
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("no space left on device")))
+    trainer.run(X, T)
+    with pytest.raises(OSError, match="no space left"):
+        trainer.save(path)
+    assert path.read_bytes() == whole
+    assert os.listdir(tmp_path) == ["trainer.npz"]
+
+
+def rewritten(path, change=None, **arrays):
+    header, held = files.read(path, "fastgd.Trainer")
+    if change:
+        change(header)
+    held |= arrays
+    files.write(path, "fastgd.Trainer", header, {k: v for k, v in held.items() if v is not None})
+
+
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def flipped(path):
+    content = bytearray(path.read_bytes())
+    content[content.index(b"params.npy") + 170] ^= 1
+    path.write_bytes(content)
+
+
+def other_version(path):
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    header = json.loads(arrays["header.json"].tobytes()) | {"version": 99}
+    np.savez(path, **arrays | {"header.json": np.frombuffer(json.dumps(header).encode(), np.uint8)})
+
+
+WRONG = {
+    "cut short": (cut_short, "it is no .npz archive, or it was cut short"),
+    "a flipped bit": (flipped, "is damaged or is not a fastgd.Trainer file: Bad CRC-32"),
+    "empty": (lambda p: p.write_bytes(b""), "is not a fastgd.Trainer file"),
+    "text": (lambda p: p.write_text("a,b\n1,2\n"), "is not a fastgd.Trainer file"),
+    "another archive": (lambda p: np.savez(p, a=np.ones(3)), "it has no header"),
+    "a pickle inside": (
+        lambda p: np.savez(p, **{"header.json": np.array([{"format": "fastgd.Trainer"}], dtype=object)}),
+        "Object arrays cannot be loaded",
+    ),
+    "another format": (lambda p: files.write(p, "fastgd.cli.model", {}, {}), "holds 'fastgd.cli.model', not"),
+    "a later version": (other_version, "has version 99; this fastgd reads version 1"),
+    "a missing array": (lambda p: rewritten(p, gradient=None), "it has no array 'gradient'"),
+    "an array too short": (lambda p: rewritten(p, params=np.ones(3)), r"array 'params' is float64\(3,\), not"),
+    "an array of another dtype": (lambda p: rewritten(p, params=np.ones(4, "float32")), "array 'params' is float32"),
+    "an unknown loss": (lambda p: rewritten(p, lambda h: h.update(loss={"name": "rmse"})), "loss 'rmse' is not known"),
+    "a loss with a wrong parameter": (
+        lambda p: rewritten(p, lambda h: h.update(loss={"name": "huber", "delta": -1})), "delta=-1 must be"
+    ),
+    "an unknown model": (lambda p: rewritten(p, lambda h: h["model"].update({"class": "RNN"})), "model class 'RNN'"),
+    "an unknown generator": (
+        lambda p: rewritten(p, lambda h: h["generator"].update(bit_generator="rand")), "bit generator 'rand'"
+    ),
+    "no optimizer": (lambda p: rewritten(p, lambda h: h.pop("optimizer")), "cannot be loaded as a fastgd.Trainer"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_anything_else_is_refused_with_what_is_wrong(wrong, tmp_path):
+    spoil, message = WRONG[wrong]
+    path = tmp_path / "trainer.npz"
+    trained().save(path)
+    spoil(path)
+    with pytest.raises(ValueError, match=message) as info:
+        fastgd.Trainer.load(path)
+    assert str(path) in str(info.value)
+
+
+def test_a_missing_file_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        fastgd.Trainer.load(tmp_path / "none.npz")
+    with pytest.raises(OSError, match="none"):
+        trained().save(tmp_path / "none" / "trainer.npz")
