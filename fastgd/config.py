@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,8 @@ def show_config() -> dict[str, str]:
     >>> fastgd.show_config()["isa"] in ("base", "avx2", "fma")
     True
     """
+    from importlib.metadata import version  # here, because it takes as long to import as all of fastgd
+
     return {
         "version": version("fastgd"),
         "isa": Path(_kernels.__file__).parent.name,

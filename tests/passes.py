@@ -70,9 +70,9 @@ def compare(given: Pass, tolerance: float) -> tuple[Pass, Pass]:
     assert relative(compiled.params, in_numpy.params) <= tolerance
     assert relative(compiled.gradient, in_numpy.gradient) <= tolerance
     np.testing.assert_array_equal(compiled.counters, in_numpy.counters)
-    np.testing.assert_allclose(compiled.totals, in_numpy.totals, rtol=10 * tolerance, atol=1e-300)
+    np.testing.assert_allclose(compiled.totals, in_numpy.totals, rtol=10 * tolerance, atol=tolerance)
     if given.trace:
-        np.testing.assert_allclose(compiled.trace_out, in_numpy.trace_out, rtol=10 * tolerance, atol=1e-300)
+        np.testing.assert_allclose(compiled.trace_out, in_numpy.trace_out, rtol=10 * tolerance, atol=tolerance)
         assert relative(compiled.path_out, in_numpy.path_out) <= tolerance
     return compiled, in_numpy
 
