@@ -124,12 +124,17 @@ class Rows:
     signed_labels: bool = False
     name: str = "X"
 
+    @property
+    def in_place(self) -> bool:
+        """Whether a pass reads X itself; otherwise each slice is converted."""
+        return ready(self.X, self.dtype)
+
     def __len__(self) -> int:
         return int(self.X.shape[0])
 
     def slice(self, order: Array | None, start: int, stop: int) -> Slice:
         """Return what a pass over places ``start`` to ``stop`` of the order reads, converted if it must be."""
-        if ready(self.X, self.dtype):
+        if self.in_place:
             return Slice(self.X, self.T, self.weights, order, start, stop)
         chosen = slice(start, stop) if order is None else order[start:stop]
         weights = None if self.weights is None else np.ascontiguousarray(self.weights[chosen])
