@@ -1,0 +1,223 @@
+"""One adapter a library and group of cases, all with the same face.
+
+Made from a case, it prepares what its library takes (which is not timed) and starts from zero weights; a call visits
+``case.samples`` samples, each with the same step in every library.
+"""
+
+# ruff: noqa: D102 - Adapter describes the face of them all
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numba
+import numpy as np
+import torch
+from river import linear_model, optim
+from sklearn.linear_model import SGDRegressor
+
+import fastgd
+from benchmarks.cases import IN_ORDER, ONE_A_CALL, Array, Case, aligned
+from fastgd import data, engine
+
+torch.set_num_threads(1)
+
+
+class Adapter(Protocol):
+    """A library at work on one case."""
+
+    def __init__(self, case: Case) -> None: ...
+
+    def __call__(self) -> Any:
+        """Visit the case's samples."""
+
+    def weights(self) -> Array:
+        """Return the weights and, last, the bias (d + 1,)."""
+
+
+# ---------------------------------------------------------------------------------------------- one output, in order
+
+
+class FastgdPass:
+    """The compiled pass of ``fastgd.train``.
+
+    Called as train's engine calls it, with an index that repeats the rows where they are so few that the call would
+    be measured instead.
+    """
+
+    def __init__(self, case: Case) -> None:
+        X, t = case.data()
+        model, loss = zero_model(case), fastgd.losses.get("mse")
+        self.engine = engine.Engine(model, loss, fastgd.SGD(lr=case.lr), batch_size=1)
+        self.rows = data.check_rows(X, t, None, (case.features, 1), model.dtype, loss)
+        self.order = np.tile(np.arange(case.rows), case.repeats) if case.repeats > 1 else None
+        self.stop, self.passes = case.rows * case.repeats, case.passes
+
+    def __call__(self) -> None:
+        for _ in range(self.passes):
+            self.engine._visit_slice(self.rows, self.order, 0, self.stop, None)
+
+    def weights(self) -> Array:
+        return self.engine.params.copy()
+
+
+@numba.njit(fastmath=True)
+def numba_loop(w: Array, b: Array, X: Array, t: Array, step: Any, visits: int) -> None:
+    rows, features = X.shape
+    for _ in range(visits):
+        for i in range(rows):
+            y = b[0]
+            for j in range(features):
+                y += w[j] * X[i, j]
+            move = step * (y - t[i])
+            for j in range(features):
+                w[j] -= move * X[i, j]
+            b[0] -= move
+
+
+class NumbaLoop:
+    """The two loops that an expert writes: fastmath, one dtype throughout, no loss, weights on a cache line."""
+
+    def __init__(self, case: Case) -> None:
+        self.w, self.b = aligned((case.features,), case.dtype), aligned((1,), case.dtype)
+        self.arguments = (*case.data(), np.dtype(case.dtype).type(2 * case.lr), case.visits)
+
+    def __call__(self) -> None:
+        numba_loop(self.w, self.b, *self.arguments)
+
+    def weights(self) -> Array:
+        return np.append(self.w, self.b)
+
+
+def sklearn_model(case: Case) -> SGDRegressor:
+    # its squared error is half the square, so its rate is twice as large
+    return SGDRegressor(
+        loss="squared_error", penalty=None, learning_rate="constant", eta0=2 * case.lr, shuffle=False, tol=None,
+        max_iter=case.visits,
+    )  # fmt: skip
+
+
+class SklearnFit:
+    """``SGDRegressor.fit`` with as many epochs as there are visits."""
+
+    def __init__(self, case: Case) -> None:
+        self.model, self.data = sklearn_model(case), case.data()
+
+    def __call__(self) -> None:
+        self.model.fit(*self.data)
+
+    def weights(self) -> Array:
+        return np.append(self.model.coef_, self.model.intercept_)
+
+
+# ------------------------------------------------------------------------------------------------- one sample a call
+
+
+class FastgdStep:
+    """``Trainer.step``."""
+
+    def __init__(self, case: Case) -> None:
+        X, t = case.data()
+        self.model = zero_model(case)
+        self.trainer = fastgd.Trainer(self.model, loss="mse", optimizer=fastgd.SGD(lr=case.lr))
+        self.samples = list(zip(X, t.tolist(), strict=True))
+
+    def __call__(self) -> None:
+        step = self.trainer.step
+        for x, t in self.samples:
+            step(x, t)
+
+    def weights(self) -> Array:
+        return self.model.params.copy()
+
+
+class NumpyStep:
+    """NumPy by hand (``w.dot(x)`` is faster than ``w @ x``)."""
+
+    def __init__(self, case: Case) -> None:
+        X, t = case.data()
+        self.w, self.b, self.step = np.zeros(case.features, case.dtype), 0.0, 2 * case.lr
+        self.samples = list(zip(X, t.tolist(), strict=True))
+
+    def __call__(self) -> None:
+        w, b, step = self.w, self.b, self.step
+        for x, t in self.samples:
+            move = step * (w.dot(x) + b - t)
+            w -= move * x
+            b -= move
+        self.b = b
+
+    def weights(self) -> Array:
+        return np.append(self.w, self.b)
+
+
+class RiverStep:
+    """river's ``LinearRegression.learn_one`` on dictionaries."""
+
+    def __init__(self, case: Case) -> None:
+        X, t = case.data()
+        self.model = linear_model.LinearRegression(optim.SGD(case.lr), intercept_lr=case.lr)
+        self.samples = list(zip([dict(enumerate(x)) for x in X.tolist()], t.tolist(), strict=True))
+
+    def __call__(self) -> None:
+        learn_one = self.model.learn_one
+        for x, t in self.samples:
+            learn_one(x, t)
+
+    def weights(self) -> Array:
+        return np.array([*self.model.weights.values(), self.model.intercept])
+
+
+class TorchStep:
+    """The usual torch loop, one thread."""
+
+    def __init__(self, case: Case) -> None:
+        X, t = (torch.from_numpy(array) for array in case.data())
+        self.model = torch.nn.Linear(case.features, 1, dtype=X.dtype)
+        for parameter in self.model.parameters():
+            torch.nn.init.zeros_(parameter)
+        self.loss = torch.nn.MSELoss()
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=case.lr)
+        self.samples = list(zip(X, t[:, None], strict=True))
+
+    def __call__(self) -> None:
+        model, loss, optimizer = self.model, self.loss, self.optimizer
+        for x, t in self.samples:
+            optimizer.zero_grad()
+            loss(model(x), t).backward()
+            optimizer.step()
+
+    def weights(self) -> Array:
+        return torch.cat([parameter.flatten() for parameter in self.model.parameters()]).detach().numpy()
+
+
+class SklearnStep:
+    """``SGDRegressor.partial_fit`` of one row."""
+
+    def __init__(self, case: Case) -> None:
+        X, t = case.data()
+        self.model = sklearn_model(case)
+        self.samples = [(X[i : i + 1], t[i : i + 1]) for i in range(case.rows)]
+
+    def __call__(self) -> None:
+        partial_fit = self.model.partial_fit
+        for x, t in self.samples:
+            partial_fit(x, t)
+
+    def weights(self) -> Array:
+        return np.append(self.model.coef_, self.model.intercept_)
+
+
+def zero_model(case: Case) -> fastgd.Linear:
+    model = fastgd.Linear(case.features, 1, dtype=case.dtype)
+    model.params[:] = 0
+    return model
+
+
+ADAPTERS: dict[str, dict[str, type[Adapter]]] = {
+    IN_ORDER: {"fastgd": FastgdPass, "Numba": NumbaLoop, "scikit-learn": SklearnFit},
+    ONE_A_CALL: {
+        "fastgd": FastgdStep, "NumPy by hand": NumpyStep, "river": RiverStep, "torch": TorchStep,
+        "scikit-learn": SklearnStep,
+    },
+}  # fmt: skip
