@@ -5,12 +5,23 @@
    needs no leave to reorder sums and all levels without fused multiplication give the same bits. Why not plain
    arrays: gcc 12 keeps some of them on the stack, and takes up to twice as long for it. */
 
+#ifndef UNROLL
+enum { BLOCK = 4, PAIRS = BLOCK * (BLOCK - 1) / 2 };
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define UNROLL _Pragma("GCC unroll 8")
+#else
+#define UNROLL
+#endif
+#endif
 #undef LANES
 #undef PER
 #define LANES ((ptrdiff_t)(32 / sizeof(REAL)))        /* numbers in a `lanes` */
 #define PER ((ptrdiff_t)(sizeof(part) / sizeof(REAL))) /* numbers in one of its parts */
 #define part NAME(part)
 #define lanes NAME(lanes)
+#define four NAME(four)
 
 #if defined(__GNUC__) && defined(__AVX__)
 typedef REAL part __attribute__((vector_size(32), aligned(sizeof(REAL)), may_alias));
@@ -18,6 +29,9 @@ typedef REAL part __attribute__((vector_size(32), aligned(sizeof(REAL)), may_ali
 typedef REAL part __attribute__((vector_size(16), aligned(sizeof(REAL)), may_alias));
 #else
 typedef REAL part;
+#endif
+#if defined(__GNUC__)
+typedef REAL four __attribute__((vector_size(4 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
 #endif
 typedef struct { part p[32 / sizeof(part)]; } lanes;
 
@@ -51,6 +65,15 @@ static inline REAL NAME(halve)(lanes sum) {
     return (s[0] + s[2]) + (s[1] + s[3]);
 }
 
+static inline REAL NAME(dot_of_four)(const REAL *a, const REAL *b) {
+#if defined(__GNUC__)
+    const four s = *(const four *)a * *(const four *)b;
+    return (s[0] + s[2]) + (s[1] + s[3]);
+#else
+    return (a[0] * b[0] + a[2] * b[2]) + (a[1] * b[1] + a[3] * b[3]);
+#endif
+}
+
 /* start + Σ_j a_j b_j */
 static inline REAL NAME(dot)(const REAL *a, const REAL *b, ptrdiff_t n, REAL start) {
     ptrdiff_t j = 0;
@@ -69,7 +92,7 @@ static inline REAL NAME(dot)(const REAL *a, const REAL *b, ptrdiff_t n, REAL sta
         start = NAME(halve)(s0);
     }
     if (LANES == 8 && n - j >= 4) {
-        start += (a[j] * b[j] + a[j + 2] * b[j + 2]) + (a[j + 1] * b[j + 1] + a[j + 3] * b[j + 3]);
+        start += NAME(dot_of_four)(a + j, b + j);
         j += 4;
     }
     for (; j < n; j++) start += a[j] * b[j];
@@ -86,5 +109,63 @@ static inline void NAME(add_scaled)(REAL *w, REAL c, const REAL *x, ptrdiff_t n)
     for (; j < n; j++) w[j] += c * x[j];
 }
 
+/* The same two loops for a block of BLOCK rows x_i: m_i = w·x_i + start and g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2
+   + k]; and w_j ← w_j + Σ_i c_i x_ij. Each part of the lanes has its turn, so that all sums stay in registers. */
+static inline void NAME(block_sums)(const REAL *w, const REAL *const *x, ptrdiff_t n, REAL start, REAL *m, REAL *g) {
+    ptrdiff_t j = 0;
+    lanes M[BLOCK], G[PAIRS];
+    for (size_t p = 0; p < 32 / sizeof(part); p++) {
+        part a[BLOCK], b[PAIRS];
+        UNROLL for (int i = 0; i < BLOCK; i++) a[i] = (part){0};
+        UNROLL for (int i = 0; i < PAIRS; i++) b[i] = (part){0};
+        for (j = 0; j + LANES <= n; j += LANES)
+            UNROLL for (int i = 0; i < BLOCK; i++) {
+                const part xi = *(const part *)(x[i] + j + p * PER);
+                a[i] += *(const part *)(w + j + p * PER) * xi;
+                UNROLL for (int k = 0; k < i; k++)
+                    b[i * (i - 1) / 2 + k] += xi * *(const part *)(x[k] + j + p * PER);
+            }
+        UNROLL for (int i = 0; i < BLOCK; i++) M[i].p[p] = a[i];
+        UNROLL for (int i = 0; i < PAIRS; i++) G[i].p[p] = b[i];
+    }
+    UNROLL for (int i = 0; i < BLOCK; i++) m[i] = start + NAME(halve)(M[i]);
+    UNROLL for (int i = 0; i < PAIRS; i++) g[i] = NAME(halve)(G[i]);
+    if (LANES == 8 && n - j >= 4) {
+        UNROLL for (int i = 0; i < BLOCK; i++) {
+            m[i] += NAME(dot_of_four)(w + j, x[i] + j);
+            UNROLL for (int k = 0; k < i; k++) g[i * (i - 1) / 2 + k] += NAME(dot_of_four)(x[i] + j, x[k] + j);
+        }
+        j += 4;
+    }
+    for (; j < n; j++)
+        UNROLL for (int i = 0; i < BLOCK; i++) {
+            m[i] += w[j] * x[i][j];
+            UNROLL for (int k = 0; k < i; k++) g[i * (i - 1) / 2 + k] += x[i][j] * x[k][j];
+        }
+}
+
+static inline void NAME(add_block)(REAL *w, const REAL *c, const REAL *const *x, ptrdiff_t n) {
+    ptrdiff_t j = 0;
+    for (; j + PER <= n; j += PER) {
+        part sum = *(part *)(w + j);
+        UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * *(const part *)(x[i] + j);
+        *(part *)(w + j) = sum;
+    }
+#if defined(__GNUC__)
+    if (LANES == 8 && n - j >= 4) {
+        four sum = *(four *)(w + j);
+        UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * *(const four *)(x[i] + j);
+        *(four *)(w + j) = sum;
+        j += 4;
+    }
+#endif
+    for (; j < n; j++) {
+        REAL sum = w[j];
+        UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * x[i][j];
+        w[j] = sum;
+    }
+}
+
 #undef part
 #undef lanes
+#undef four

@@ -1,5 +1,8 @@
 # --------------------------------------------------------------------------------------------------------- training
 
+cdef enum:
+    BLOCK_BYTES = 4096      # a row's size up to which blocks pay; wider ones are too many streams for the prefetcher
+
 cdef enum:              # places in `counters` (those of the epoch and its position are the trainer's)
     UPDATES = 2         # updates made so far
     OPEN = 3            # rows in the batch that is open
@@ -83,6 +86,59 @@ cdef inline Py_ssize_t visit_rows(Run* run, Shape shape, floating* params, float
     return stop
 
 
+cdef inline double step_in_block(Run* run, Py_ssize_t k, const floating* t, const double* weight, const floating* g,
+                                 bint bias, floating* y, floating* a) noexcept nogil:
+    # the k-th step of a block: from y_k a_k = −λ · weight_k · slope_k, and from it y_i ← y_i + a_k (x_k·x_i + 1), i > k
+    cdef floating slope
+    cdef double value = loss_of_row(run.loss, &y[k], &t[k], 1, &slope)
+    cdef Py_ssize_t i
+    a[k] = <floating>(-run.lr * run.loss.scale * weight[k]) * slope
+    for i in range(k + 1, BLOCK):
+        y[i] += a[k] * (g[i * (i - 1) // 2 + k] + bias)
+    return weight[k] * value
+
+
+cdef Py_ssize_t visit_blocks(Run* run, Py_ssize_t d, bint bias, floating* w, const floating* X, const floating* T,
+                             const floating* weights, const int64_t* order, Py_ssize_t start,
+                             Py_ssize_t stop) noexcept nogil:
+    # BLOCK steps at once, and the same steps: with a_i = −λ · weight_i · slope_i, one after the other for k = 0, 1, …
+    #     y_k = w·x_k + b + Σ_{i<k} a_i (x_i·x_k + 1),   and at the end   w ← w + Σ_i a_i x_i,   b ← b + Σ_i a_i
+    # Returns the place that it reached. Fewer rows, and a block with anything that is not finite, are left to
+    # visit_rows, which names the row.
+    cdef Py_ssize_t place = start, reached = start, i, k, count
+    cdef const floating* x[BLOCK]
+    cdef floating t[BLOCK]
+    cdef double weight[BLOCK]
+    cdef floating m[BLOCK]
+    cdef floating a[BLOCK]
+    cdef floating g[PAIRS]
+    cdef double loss_sum
+    while True:
+        count = 0
+        while count < BLOCK and place < stop:
+            i = order[place] if order != NULL else place
+            weight[count] = weights[i] if weights != NULL else 1
+            x[count], t[count] = X + i * d, T[i]
+            count += weight[count] != 0
+            place += 1
+        if count < BLOCK:
+            return reached
+        block_sums(w, x, d, w[d] if bias else 0, m, g)
+        loss_sum = step_in_block(run, 0, t, weight, g, bias, m, a)
+        loss_sum += step_in_block(run, 1, t, weight, g, bias, m, a)
+        loss_sum += step_in_block(run, 2, t, weight, g, bias, m, a)
+        loss_sum += step_in_block(run, 3, t, weight, g, bias, m, a)
+        if not isfinite(loss_sum):
+            return reached
+        add_block(w, a, x, d)
+        if bias:
+            w[d] += (a[0] + a[1]) + (a[2] + a[3])
+        run.totals[LOSS] += loss_sum
+        run.totals[WEIGHT] += (weight[0] + weight[1]) + (weight[2] + weight[3])
+        run.counters[UPDATES] += BLOCK
+        reached = place
+
+
 cdef Py_ssize_t train_rows(Run* run, Shape shape, floating* params, floating* gradient, floating* work,
                            const floating* X, const floating* T, const floating* weights, const int64_t* order,
                            Py_ssize_t start, Py_ssize_t stop, bint close, floating* path_out) noexcept nogil:
@@ -98,6 +154,8 @@ cdef Py_ssize_t train_rows(Run* run, Shape shape, floating* params, floating* gr
     memcpy(counters, run.counters, sizeof(counters))
     memcpy(totals, run.totals, sizeof(totals))
     run.first = counters[UPDATES]
+    if shape.K == 1 and run.batch_size == 1 and run.trace == NULL and shape.d * sizeof(floating) <= BLOCK_BYTES:
+        start = visit_blocks(run, shape.d, shape.bias, params, X, T, weights, order, start, stop)
     if shape.K == 1:        # a constant that the compiler sees: y and slope stay in registers
         shape.K = 1
         reached = visit_rows(run, shape, params, gradient, &y_single, &slope_single, X, T, weights, order,

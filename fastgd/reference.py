@@ -70,14 +70,14 @@ def train_pass(
             array[:] = old
         return place
 
-    def record(value: float, norm: Any) -> None:
+    def record(value: float, factor: float, direction: Array) -> None:
         if trace_out is not None and path_out is not None:
             row = counters[UPDATES] - before[2][UPDATES]
-            trace_out[row] = value, norm
+            trace_out[row] = value, factor * np.linalg.norm(direction)
             path_out[row] = params
 
     def end_batch() -> None:
-        record(totals[BATCH_LOSS] / totals[BATCH_WEIGHT], np.linalg.norm(gradient) / counters[OPEN])
+        record(totals[BATCH_LOSS] / totals[BATCH_WEIGHT], 1 / counters[OPEN], gradient)
         _close_batch(params, gradient, counters, totals, optimizer)
 
     for place in range(start, stop):
@@ -93,7 +93,7 @@ def train_pass(
         totals[WEIGHT] += weight
         direction = _row_gradient(params, X[row], loss.slope(y, T[row]))
         if batch_size == 1:
-            record(value, weight * np.linalg.norm(direction))
+            record(value, weight, direction)
             optimizer.update(params, direction, weight)
             counters[UPDATES] += 1
         else:

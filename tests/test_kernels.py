@@ -41,19 +41,21 @@ def test_every_loss_has_a_code_and_every_code_a_loss():
 @pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
 @pytest.mark.parametrize("bias", [False, True], ids=["no bias", "bias"])
 @pytest.mark.parametrize("K", [1, 3])
-def test_a_training_pass_agrees_with_the_reference(loss, dtype, K, bias, weighted, order, batch_size):
+@pytest.mark.parametrize("trace", [False, True], ids=["", "traced"])
+def test_a_training_pass_agrees_with_the_reference(loss, dtype, trace, K, bias, weighted, order, batch_size):
     rng = np.random.default_rng(1)
     weights = rng.choice([0, 0.5, 1, 2], size=N).astype(dtype) if weighted else None
     visits = rng.permutation(N) if order else None
-    args = make_pass(loss, dtype, K, bias, weights=weights, order=visits, batch_size=batch_size, trace=True)
+    args = make_pass(loss, dtype, K, bias, weights=weights, order=visits, batch_size=batch_size, trace=trace)
     compiled, _ = compare(args, RUN_TOLERANCE[dtype])
     assert relative(compiled.params, args.params) > 1e-3  # it did move
 
 
-@pytest.mark.parametrize("d", [*range(1, 20), 24, 31, 32, 33, 47, 64, 100, 257])
-def test_every_width_agrees_with_the_reference(dtype, d):
-    args = make_pass(losses.MSE(), dtype, K=2, d=d, lr=0.1 / d)
-    compare(args, RUN_TOLERANCE[dtype])
+@pytest.mark.parametrize("d", [*range(1, 20), 24, 31, 32, 33, 47, 64, 100, 257, 512, 513, 1024, 1025])
+@pytest.mark.parametrize("K", [1, 2])
+def test_every_width_agrees_with_the_reference(dtype, K, d):
+    for n in (*range(1, 10), N):  # blocks of four rows and what is left of them
+        compare(make_pass(losses.MSE(), dtype, K, n=n, d=d, lr=0.1 / d), RUN_TOLERANCE[dtype])
 
 
 def test_prediction_and_loss_passes_agree_with_the_reference(loss, dtype):
@@ -69,23 +71,27 @@ def test_prediction_and_loss_passes_agree_with_the_reference(loss, dtype):
     np.testing.assert_allclose(outputs[0][1], outputs[1][1], rtol=10 * STEP_TOLERANCE[dtype])
 
 
-def test_any_cut_gives_the_same_bits(loss, dtype):
-    whole = make_pass(loss, dtype, K=2, batch_size=4)
+@pytest.mark.parametrize(("K", "batch_size"), [(1, 1), (2, 1), (1, 4), (2, 4)])
+def test_any_cut_gives_the_same_weights(loss, dtype, K, batch_size):
+    whole = make_pass(loss, dtype, K, batch_size=batch_size)
     parts = whole.copy()
     whole.run(_kernels)
     parts.close = False
     for start, stop in ((0, 1), (1, 30), (30, 31), (31, N)):
         parts.close = stop == N
         assert parts.run(_kernels, start, stop) == -1
-    assert parts.params.tobytes() == whole.params.tobytes()
+    assert relative(parts.params, whole.params) <= RUN_TOLERANCE[dtype]
+    if (K, batch_size) != (1, 1):  # a block of rows rounds differently where it is cut; nothing else does
+        assert parts.params.tobytes() == whole.params.tobytes()
     np.testing.assert_array_equal(parts.counters, whole.counters)
-    np.testing.assert_allclose(parts.totals, whole.totals, rtol=1e-12)
+    np.testing.assert_allclose(parts.totals, whole.totals, rtol=10 * RUN_TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("K", [1, 2])
 @pytest.mark.parametrize("passes", [_kernels, reference], ids=["compiled", "reference"])
-def test_a_row_that_is_not_finite_undoes_the_pass(loss, passes, batch_size):
-    args = make_pass(loss, "float64", K=2, batch_size=batch_size)
+def test_a_row_that_is_not_finite_undoes_the_pass(loss, passes, K, batch_size):
+    args = make_pass(loss, "float64", K, batch_size=batch_size)
     for bad in (np.nan, np.inf, -np.inf):
         args.X[33, 2] = bad
         after = args.copy()
@@ -107,6 +113,32 @@ def test_a_row_of_weight_zero_is_not_read(dtype):
     assert args.run(_kernels) == kept.run(_kernels) == -1
     assert args.params.tobytes() == kept.params.tobytes()
     assert args.counters[2] == -(-(N - 3) // 3)
+
+
+def test_a_block_whose_gram_entries_overflow_takes_single_steps():
+    args = make_pass(losses.Absolute(), "float64", scale=1e160, lr=1e-300)
+    args.params[:] = 0
+    args.T[:] = 1e10
+    compiled, _ = compare(args, 1e-12)
+    assert np.abs(compiled.params).max() > 1e-150
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_random_blocks_agree_to_rounding(data):
+    dtype = data.draw(st.sampled_from(["float64", "float32"]))
+    d, n = data.draw(st.integers(1, 70)), data.draw(st.integers(4, 21))
+    loss = losses.get(data.draw(st.sampled_from(["mse", "log_loss"])))
+    weights = data.draw(st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0]), min_size=n, max_size=n))
+    order = data.draw(st.none() | st.permutations(range(n)))
+    compare(
+        make_pass(
+            loss, dtype, 1, data.draw(st.booleans()), n=n, d=d, seed=data.draw(st.integers(0, 2**32)), lr=0.1 / (1 + d),
+            weights=data.draw(st.none() | st.just(np.array(weights, dtype))),
+            order=None if order is None else np.array(order),
+        ),
+        100 * STEP_TOLERANCE[dtype],
+    )  # fmt: skip
 
 
 @settings(max_examples=int(os.environ.get("FASTGD_EXAMPLES", "500")), deadline=None, derandomize=True)
