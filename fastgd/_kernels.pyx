@@ -16,6 +16,7 @@ include "_rows.pxi"
 include "_losses.pxi"
 include "_training.pxi"
 
+
 # ----------------------------------------------------------------------------------------------------------- passes
 
 def train_pass(

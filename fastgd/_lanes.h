@@ -14,6 +14,11 @@ enum { BLOCK = 4, PAIRS = BLOCK * (BLOCK - 1) / 2 };
 #else
 #define UNROLL
 #endif
+#if defined(__GNUC__)
+#define PREFETCH(address) __builtin_prefetch(address)
+#else
+#define PREFETCH(address) ((void)(address))
+#endif
 #endif
 #undef LANES
 #undef PER
@@ -110,21 +115,27 @@ static inline void NAME(add_scaled)(REAL *w, REAL c, const REAL *x, ptrdiff_t n)
 }
 
 /* The same two loops for a block of BLOCK rows x_i: m_i = w·x_i + start and g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2
-   + k]; and w_j ← w_j + Σ_i c_i x_ij. Each part of the lanes has its turn, so that all sums stay in registers. */
-static inline void NAME(block_sums)(const REAL *w, const REAL *const *x, ptrdiff_t n, REAL start, REAL *m, REAL *g) {
+   + k]; and w_j ← w_j + Σ_i c_i x_ij. Each part of the lanes has its turn, so that all sums stay in registers. The
+   rows that come next are asked for ahead: they are too many streams for the hardware to foresee. */
+static inline void NAME(block_sums)(const REAL *w, const REAL *const *x, ptrdiff_t n, REAL start, REAL *m, REAL *g,
+                                    const REAL *const *next) {
     ptrdiff_t j = 0;
     lanes M[BLOCK], G[PAIRS];
     for (size_t p = 0; p < 32 / sizeof(part); p++) {
         part a[BLOCK], b[PAIRS];
         UNROLL for (int i = 0; i < BLOCK; i++) a[i] = (part){0};
         UNROLL for (int i = 0; i < PAIRS; i++) b[i] = (part){0};
-        for (j = 0; j + LANES <= n; j += LANES)
+        for (j = 0; j + LANES <= n; j += LANES) {
+            const ptrdiff_t turn = (j / LANES) & 1; /* a line of 64 bytes is two lanes: half of the rows in turn */
+            PREFETCH(next[turn] + j);
+            PREFETCH(next[turn + 2] + j);
             UNROLL for (int i = 0; i < BLOCK; i++) {
                 const part xi = *(const part *)(x[i] + j + p * PER);
                 a[i] += *(const part *)(w + j + p * PER) * xi;
                 UNROLL for (int k = 0; k < i; k++)
                     b[i * (i - 1) / 2 + k] += xi * *(const part *)(x[k] + j + p * PER);
             }
+        }
         UNROLL for (int i = 0; i < BLOCK; i++) M[i].p[p] = a[i];
         UNROLL for (int i = 0; i < PAIRS; i++) G[i].p[p] = b[i];
     }

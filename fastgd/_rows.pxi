@@ -33,8 +33,10 @@ cdef extern from *:
     float dot_f32(const float* a, const float* b, Py_ssize_t n, float start) noexcept nogil
     void add_scaled_f64(double* w, double c, const double* x, Py_ssize_t n) noexcept nogil
     void add_scaled_f32(float* w, float c, const float* x, Py_ssize_t n) noexcept nogil
-    void block_sums_f64(const double* w, const double** x, Py_ssize_t n, double start, double* m, double* g) noexcept nogil
-    void block_sums_f32(const float* w, const float** x, Py_ssize_t n, float start, float* m, float* g) noexcept nogil
+    void block_sums_f64(const double* w, const double** x, Py_ssize_t n, double start, double* m, double* g,
+                        const double** next) noexcept nogil
+    void block_sums_f32(const float* w, const float** x, Py_ssize_t n, float start, float* m, float* g,
+                        const float** next) noexcept nogil
     void add_block_f64(double* w, const double* c, const double** x, Py_ssize_t n) noexcept nogil
     void add_block_f32(float* w, const float* c, const float** x, Py_ssize_t n) noexcept nogil
     enum:
@@ -61,12 +63,12 @@ cdef inline void add_scaled(floating* w, floating c, const floating* x, Py_ssize
 
 
 cdef inline void block_sums(const floating* w, const floating** x, Py_ssize_t n, floating start, floating* m_out,
-                            floating* g_out) noexcept nogil:
-    # m_i = w·x_i + start and g_ik = x_i·x_k for k < i, at i (i − 1) / 2 + k
+                            floating* g_out, const floating** next) noexcept nogil:
+    # m_i = w·x_i + start and g_ik = x_i·x_k for k < i, at i (i − 1) / 2 + k; the rows `next` are asked for ahead
     if floating is double:
-        block_sums_f64(w, x, n, start, m_out, g_out)
+        block_sums_f64(w, x, n, start, m_out, g_out, next)
     else:
-        block_sums_f32(w, x, n, start, m_out, g_out)
+        block_sums_f32(w, x, n, start, m_out, g_out, next)
 
 
 cdef inline void add_block(floating* w, const floating* c, const floating** x, Py_ssize_t n) noexcept nogil:

@@ -1,7 +1,8 @@
 # --------------------------------------------------------------------------------------------------------- training
 
 cdef enum:
-    BLOCK_BYTES = 4096      # a row's size up to which blocks pay; wider ones are too many streams for the prefetcher
+    BLOCK_BYTES = 4096      # a row's size up to which blocks pay
+    AHEAD_BYTES = 2048      # and up to which this block and the next fit into the first level of cache together
 
 cdef enum:              # places in `counters` (those of the epoch and its position are the trainer's)
     UPDATES = 2         # updates made so far
@@ -98,6 +99,22 @@ cdef inline double step_in_block(Run* run, Py_ssize_t k, const floating* t, cons
     return weight[k] * value
 
 
+cdef inline bint gather(const floating* X, const floating* T, const floating* weights, const int64_t* order,
+                        Py_ssize_t d, Py_ssize_t* place, Py_ssize_t stop, const floating** x, floating* t,
+                        double* weight) noexcept nogil:
+    # the next BLOCK rows of non-zero weight; False if there are fewer
+    cdef Py_ssize_t count = 0, row
+    while count < BLOCK:
+        if place[0] >= stop:
+            return False
+        row = order[place[0]] if order != NULL else place[0]
+        weight[count] = weights[row] if weights != NULL else 1
+        x[count], t[count] = X + row * d, T[row]
+        count += weight[count] != 0
+        place[0] += 1
+    return True
+
+
 cdef Py_ssize_t visit_blocks(Run* run, Py_ssize_t d, bint bias, floating* w, const floating* X, const floating* T,
                              const floating* weights, const int64_t* order, Py_ssize_t start,
                              Py_ssize_t stop) noexcept nogil:
@@ -105,25 +122,24 @@ cdef Py_ssize_t visit_blocks(Run* run, Py_ssize_t d, bint bias, floating* w, con
     #     y_k = w·x_k + b + Σ_{i<k} a_i (x_i·x_k + 1),   and at the end   w ← w + Σ_i a_i x_i,   b ← b + Σ_i a_i
     # Returns the place that it reached. Fewer rows, and a block with anything that is not finite, are left to
     # visit_rows, which names the row.
-    cdef Py_ssize_t place = start, reached = start, i, k, count
+    cdef Py_ssize_t place = start, reached = start, seen
     cdef const floating* x[BLOCK]
-    cdef floating t[BLOCK]
-    cdef double weight[BLOCK]
+    cdef const floating* next[BLOCK]
+    cdef floating t[2 * BLOCK]
+    cdef double weight[2 * BLOCK]
     cdef floating m[BLOCK]
     cdef floating a[BLOCK]
     cdef floating g[PAIRS]
     cdef double loss_sum
-    while True:
-        count = 0
-        while count < BLOCK and place < stop:
-            i = order[place] if order != NULL else place
-            weight[count] = weights[i] if weights != NULL else 1
-            x[count], t[count] = X + i * d, T[i]
-            count += weight[count] != 0
-            place += 1
-        if count < BLOCK:
-            return reached
-        block_sums(w, x, d, w[d] if bias else 0, m, g)
+    cdef bint ahead = d * sizeof(floating) <= AHEAD_BYTES
+    cdef bint more = gather(X, T, weights, order, d, &place, stop, next, t + BLOCK, weight + BLOCK)
+    while more:
+        memcpy(x, next, sizeof(x))
+        memcpy(t, t + BLOCK, BLOCK * sizeof(floating))
+        memcpy(weight, weight + BLOCK, BLOCK * sizeof(double))
+        seen = place
+        more = gather(X, T, weights, order, d, &place, stop, next, t + BLOCK, weight + BLOCK)
+        block_sums(w, x, d, w[d] if bias else 0, m, g, &next[0] if ahead else &x[0])
         loss_sum = step_in_block(run, 0, t, weight, g, bias, m, a)
         loss_sum += step_in_block(run, 1, t, weight, g, bias, m, a)
         loss_sum += step_in_block(run, 2, t, weight, g, bias, m, a)
@@ -136,7 +152,8 @@ cdef Py_ssize_t visit_blocks(Run* run, Py_ssize_t d, bint bias, floating* w, con
         run.totals[LOSS] += loss_sum
         run.totals[WEIGHT] += (weight[0] + weight[1]) + (weight[2] + weight[3])
         run.counters[UPDATES] += BLOCK
-        reached = place
+        reached = seen
+    return reached
 
 
 cdef Py_ssize_t train_rows(Run* run, Shape shape, floating* params, floating* gradient, floating* work,

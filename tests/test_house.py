@@ -147,7 +147,5 @@ def test_the_configuration_says_what_is_in_use():
 
 def test_a_missing_extra_names_the_command_that_brings_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
-    with pytest.raises(
-        ImportError, match=r"progress=True needs tqdm, .* pip install 'fastgd\[cli\]'"
-    ):
+    with pytest.raises(ImportError, match=r"progress=True needs tqdm, .* pip install 'fastgd\[cli\]'"):
         fastgd.train(fastgd.Linear(1, 1), [[1.0]], [1.0], progress=True)
