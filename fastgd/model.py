@@ -85,6 +85,7 @@ class Linear:
         self._vector_target = False
         self._signed_labels = False
         self._lock = threading.Lock()
+        self._holder: int | None = None  # the thread that is training it
 
     @property
     def params(self) -> Array:
@@ -189,13 +190,21 @@ class Linear:
         self.loss, self._vector_target, self._signed_labels = loss, vector_target, signed_labels
 
     @contextmanager
-    def exclusively(self) -> Iterator[None]:
-        """Hold the model for one thread's training; a second thread that wants it gets an error."""
+    def exclusively(self, again: bool = False) -> Iterator[None]:
+        """Hold the model for one call's training; another that wants it gets an error.
+
+        With ``again`` a call that the holder itself makes, from a callback, is let through.
+        """
+        if again and self._holder == threading.get_ident():
+            yield
+            return
         if not self._lock.acquire(blocking=False):
             raise RuntimeError("this model is being trained by another thread, or by a call that is not finished")
+        self._holder = threading.get_ident()
         try:
             yield
         finally:
+            self._holder = None
             self._lock.release()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -205,7 +214,7 @@ class Linear:
         self.__dict__.update(state)
         self._params = _aligned_zeros(state["_params"].size, self.dtype)
         self._params[:] = state["_params"]
-        self._lock = threading.Lock()
+        self._lock, self._holder = threading.Lock(), None
 
     def __repr__(self) -> str:
         size = f"{self.in_features}, {self.out_features}"

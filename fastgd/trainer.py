@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgd import checkpoint, data, engine, extras, losses, optimizers
-from fastgd.engine import BATCH_WEIGHT, EPOCH, LOSS, POSITION, UPDATES, WEIGHT
+from fastgd.engine import EPOCH, LOSS, POSITION, UPDATES, WEIGHT
 from fastgd.history import History, Trace
 from fastgd.model import Linear, sample_or_rows
 from fastgd.registry import check_count, check_flag, check_number
@@ -207,16 +207,15 @@ class Trainer:
         """Give up the rest of an epoch that was interrupted: its open batch is dropped and the next starts afresh."""
         with self.model.exclusively():
             self._engine.gradient[:] = 0
-            self._engine.totals[:] = 0
-            self._engine.counters[:] = self._after_epoch(0)
+            self._engine.counters[:] = [self._engine.counters[EPOCH], 0, self.updates, 0]
 
     def save(self, path: Any) -> None:
         """Write everything to one ``.npz`` file, atomically: model, state, generator, place in the epoch, history.
 
         Callbacks are saved by name (with their state, if they have ``state`` and ``set_state``) and given again to
-        :meth:`load`.
+        :meth:`load`. A callback may save.
         """
-        with self.model.exclusively():
+        with self.model.exclusively(again=True):
             checkpoint.save(self, path)
 
     @staticmethod
@@ -240,6 +239,7 @@ class Trainer:
             self._generator.bit_generator.state = self._epoch_start
         else:
             self._epoch_start = self._generator.bit_generator.state
+            self._engine.totals[:] = 0
         rows, offset = None, 0
         for rows in pieces:
             order = self._generator.permutation(len(rows)) if self.shuffle else None
@@ -252,7 +252,7 @@ class Trainer:
         self._engine.close_batch(rows, self._on_trace())
 
     def _finish_epoch(self, validation: data.Rows | None) -> None:
-        # losses first, the counters last and at once: an interruption before them repeats only this
+        # the counters last and at once: an interruption before them repeats only what is done here
         engine_, history = self._engine, self.history
         epoch = int(engine_.counters[EPOCH])
         total, weight = engine_.totals[LOSS], engine_.totals[WEIGHT]
@@ -260,13 +260,7 @@ class Trainer:
         if validation is not None:
             value = engine.mean_loss(self.model, validation, self.loss)
             history.val_loss[epoch:] = [*[float("nan")] * (epoch - len(history.val_loss)), value]
-        after = self._after_epoch(1)
-        engine_.totals[:BATCH_WEIGHT] = 0
-        engine_.counters[:] = after
-
-    def _after_epoch(self, finished: int) -> list[int]:
-        counters = self._engine.counters
-        return [int(counters[EPOCH]) + finished, 0, int(counters[UPDATES]), 0]
+        engine_.counters[:] = [epoch + 1, 0, self.updates, 0]
 
     def _clock(self, start: float) -> None:
         self.history.seconds += time.perf_counter() - start

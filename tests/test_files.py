@@ -65,6 +65,22 @@ def test_callbacks_are_given_again_and_early_stopping_keeps_its_state(tmp_path):
     np.testing.assert_array_equal(again._best_params, stopper._best_params)
 
 
+def test_a_callback_may_save(tmp_path):
+    path = tmp_path / "trainer.npz"
+
+    def keep(_history):
+        trainer.save(path)
+
+    trainer = fastgd.Trainer(fastgd.Linear(3, 1, seed=0), shuffle=True, seed=1, callbacks=[keep])
+    trainer.run(X, T, epochs=2)
+    other = fastgd.Trainer.load(path, callbacks=[keep])
+    trainer.callbacks = ()
+    assert other.model.params.tobytes() == trainer.model.params.tobytes()
+    other.run(X, T)
+    trainer.run(X, T)
+    assert other.model.params.tobytes() == trainer.model.params.tobytes()
+
+
 def test_saving_is_atomic(tmp_path, monkeypatch):
     path = tmp_path / "trainer.npz"
     trainer = trained()
