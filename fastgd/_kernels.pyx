@@ -161,7 +161,7 @@ cdef object one_step(OneSample self, x_given, t_given, floating kind):
     if x.shape[0] != self.shape.d:
         return None
     for k in range(self.shape.K):
-        if not self.lowest <= target[k] <= self.highest:
+        if not self.lowest <= <double>target[k] <= self.highest:
             return None
     self.run.totals[LOSS] = self.run.totals[WEIGHT] = 0
     if train_rows(&self.run, self.shape, <floating*>self.params, <floating*>self.gradient, <floating*>self.work,

@@ -41,7 +41,8 @@ cdef inline double log_of_one_plus(double e) noexcept nogil:
 
 # ----------------------------------------------------------------------------------------------------------- losses
 # Each returns the loss of one output, y raw prediction and t target, and writes its slope ∂C/∂y. A loss that is a
-# multiple of another (mse and sse of the half square) has a scale, which the pass applies to both.
+# multiple of another (mse and sse of the half square) has a scale, which the pass applies to both. Constants beside
+# a `floating` are cast to it, because Cython writes them as double, and float would be promoted.
 
 cpdef enum LossCode:
     MSE
@@ -62,13 +63,13 @@ cdef inline floating half_square(floating y, floating t, floating* slope_out) no
     # C = r²/2, slope r, with r = y − t
     cdef floating r = y - t
     slope_out[0] = r
-    return r * r / 2
+    return r * r / <floating>2
 
 
 cdef inline floating absolute(floating y, floating t, floating* slope_out) noexcept nogil:
     # C = |r|, slope sign(r), with r = y − t
     cdef floating r = y - t
-    slope_out[0] = (r > 0) - (r < 0)
+    slope_out[0] = (r > <floating>0) - (r < <floating>0)
     return r * slope_out[0]
 
 
@@ -77,7 +78,7 @@ cdef inline floating huber(floating y, floating t, floating delta, floating* slo
     cdef floating r = y - t
     cdef floating s = delta if r > delta else -delta if r < -delta else r
     slope_out[0] = s
-    return s * (r - s / 2)
+    return s * (r - s / <floating>2)
 
 
 cdef inline floating log_loss(floating y, floating t, floating* slope_out) noexcept nogil:
@@ -107,5 +108,5 @@ cdef inline double loss_of_row(Loss loss, const floating* y, const floating* t, 
     cdef Py_ssize_t k
     cdef double total = 0
     for k in range(K):
-        total += <double>(loss_of_output(loss, y[k], t[k], &slope_out[k]) + 0 * y[k])
+        total += <double>loss_of_output(loss, y[k], t[k], &slope_out[k]) + 0 * <double>y[k]
     return total * loss.scale
