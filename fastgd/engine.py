@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
@@ -142,7 +141,6 @@ class Engine:
         self.counters = np.zeros(4, np.int64)
         self.totals = np.zeros(4)
         self._work = np.empty(2 * self.params.size + 2 * self.outputs, self.dtype)
-        self._passes: ModuleType = _kernels
         self._choices = (loss_numbers(loss, self.outputs), optimizer_numbers(optimizer))
         binary = loss.targets == "binary"
         limits = (0.0, 1.0) if binary else (float(np.finfo(self.dtype).min), float(np.finfo(self.dtype).max))
@@ -186,10 +184,10 @@ class Engine:
         part = rows.slice(order, start, stop)
         trace = path = None
         if on_trace is not None:
-            updates = (stop - start) // self.batch_size + 1
+            updates = (stop - start) // self.batch_size + 2  # a batch that was open, and one that is closed
             trace, path = np.empty((updates, 2)), np.empty((updates, self.params.size), self.dtype)
         before = int(self.counters[UPDATES])
-        bad = self._passes.train_pass(
+        bad = _kernels.train_pass(
             self.params, self.gradient, self._work, self.counters, self.totals, part.X, part.T, part.weights,
             part.order, part.start, part.stop, *self._choices, self.batch_size, close, trace, path,
         )  # fmt: skip
@@ -204,8 +202,9 @@ class Engine:
         rows.refuse_row(row)
         if not np.isfinite(self.params).all():
             raise ValueError("the model's parameters are not finite before training; assign finite ones")
-        visited = part.X[part.start : part.stop] if part.order is None else part.X[part.order[part.start : part.stop]]
-        largest = float(np.nanmax(np.abs(visited), initial=0))
+        visited = (np.arange(len(part.X)) if part.order is None else part.order)[part.start : part.stop]
+        chunks = (part.X[visited[first : first + 1024]] for first in range(0, len(visited), 1024))
+        largest = max((float(np.nanmax(np.abs(chunk), initial=0)) for chunk in chunks), default=0.0)
         raise DivergenceError(int(self.counters[EPOCH]), row, largest, self.optimizer.lr)
 
     def close_batch(self, rows: data.Rows, on_trace: Callable[[Array, Array], None] | None = None) -> None:
