@@ -62,7 +62,7 @@ def load(path: Any, callbacks: Sequence[Any], make: type[Trainer]) -> Trainer:
             raise ValueError(f"bit generator {kind!r} is not known; allowed are {', '.join(GENERATORS)}")
         trainer._generator = np.random.Generator(getattr(np.random, kind)())
         trainer._generator.bit_generator.state = header["generator"]
-        trainer._epoch_start, trainer._epoch_rows = header["epoch_start"], header["epoch_rows"]
+        trainer._epoch_start, trainer._epoch_rows = tuple(header["epoch_start"]), header["epoch_rows"]
         trainer.history.loss = [float(value) for value in header["history"]["loss"]]
         trainer.history.val_loss = [float(value) for value in header["history"]["val_loss"]]
         trainer.history.seconds = float(header["history"]["seconds"])

@@ -99,7 +99,7 @@ class Trainer:
         traced = Trace(model.params.size, model.dtype) if check_flag("trace", trace) else None
         self.history = History(model, trace=traced)
         self._generator = np.random.default_rng(seed)
-        self._epoch_start = self._generator.bit_generator.state  # before the order of the open epoch was drawn
+        self._epoch_start: tuple[int, Any] = (-1, None)  # an epoch, and the generator's state before it
         self._epoch_rows: int | None = None  # the rows of the open epoch, where they are known
         self._engine = engine.Engine(model, self.loss, self.optimizer, self.batch_size)
         self._one_sample: Callable[..., float | None] = self._engine.one_sample.step
@@ -235,11 +235,10 @@ class Trainer:
 
     def _epoch(self, pieces: Iterator[data.Rows], bar: Any) -> None:
         counters = self._engine.counters
-        if counters[POSITION]:
-            self._generator.bit_generator.state = self._epoch_start
-        else:
-            self._epoch_start = self._generator.bit_generator.state
+        if not counters[POSITION]:
             self._engine.totals[:] = 0
+        if self.shuffle:
+            self._rewind(int(counters[EPOCH]))
         rows, offset = None, 0
         for rows in pieces:
             order = self._generator.permutation(len(rows)) if self.shuffle else None
@@ -250,6 +249,13 @@ class Trainer:
         if rows is None:
             raise ValueError("X has no pieces")
         self._engine.close_batch(rows, self._on_trace())
+
+    def _rewind(self, epoch: int) -> None:
+        # an epoch that was begun before draws its order again, the same one
+        if self._epoch_start[0] == epoch:
+            self._generator.bit_generator.state = self._epoch_start[1]
+        else:
+            self._epoch_start = (epoch, self._generator.bit_generator.state)
 
     def _finish_epoch(self, validation: data.Rows | None) -> None:
         # the counters last and at once: an interruption before them repeats only what is done here
