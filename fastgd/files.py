@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +20,8 @@ def write(path: str | os.PathLike[str], format: str, header: Mapping[str, Any], 
 
     They are written beside the file, flushed to disk and renamed over it, so that a crash leaves the old file whole.
     """
+    import json  # here and below, because they take longer to import than the rest of fastgd
+
     path = os.fspath(path)
     text = json.dumps({"format": format, "version": VERSION, **header}, default=_plain)
     beside = f"{path}.{os.getpid()}.part"
@@ -52,6 +52,9 @@ def read(path: str | os.PathLike[str], format: str) -> tuple[dict[str, Any], dic
     ValueError
         It is not such a file, or damaged; the message says what is wrong with it.
     """
+    import json
+    import zipfile
+
     path = os.fspath(path)
     if not zipfile.is_zipfile(path):
         with open(path, "rb"):  # a missing file is an OSError

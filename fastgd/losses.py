@@ -65,6 +65,15 @@ class Loss:
         """Return the decision, 0 or 1, of a loss whose targets are binary."""
         raise ValueError(f"loss {self.name!r} has no labels: its targets are numbers; use kind='raw' or 'mean'")
 
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
 
 class _HalfSquare(Loss):
     # C = r²/2, slope r, with r = y − t
@@ -76,7 +85,6 @@ class _HalfSquare(Loss):
         return y - t
 
 
-@dataclass(frozen=True)
 class MSE(_HalfSquare):
     """Mean squared error, as torch's ``MSELoss``: C = Σ_k (y_k − t_k)² / K.
 
@@ -98,7 +106,6 @@ class MSE(_HalfSquare):
         return 2.0 / outputs
 
 
-@dataclass(frozen=True)
 class SSE(_HalfSquare):
     """Sum of squared errors: C = Σ_k (y_k − t_k)², slope 2 (y_k − t_k).
 
@@ -116,7 +123,6 @@ class SSE(_HalfSquare):
         return 2.0
 
 
-@dataclass(frozen=True)
 class SquaredError(_HalfSquare):
     """Half the squared error, as scikit-learn's SGD: C = Σ_k (y_k − t_k)² / 2, slope y_k − t_k.
 
@@ -130,7 +136,6 @@ class SquaredError(_HalfSquare):
     name: ClassVar[str] = "squared_error"
 
 
-@dataclass(frozen=True)
 class Absolute(Loss):
     """Absolute error: C = Σ_k |y_k − t_k|, slope sign(y_k − t_k), 0 where they are equal.
 
@@ -192,7 +197,6 @@ class Huber(Loss):
         return np.clip(y - t, -self.delta, self.delta)
 
 
-@dataclass(frozen=True)
 class LogLoss(Loss):
     """Logistic loss, as torch's ``BCEWithLogitsLoss``: C = Σ_k log(1 + e^y_k) − t_k y_k, slope σ(y_k) − t_k.
 
