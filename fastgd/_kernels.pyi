@@ -57,5 +57,6 @@ class OneSample:
         optimizer: tuple[float],
         lowest: float,
         highest: float,
+        held_by: dict[str, Any],
     ) -> None: ...
     def step(self, x: Any, t: Any) -> float | None: ...

@@ -104,7 +104,8 @@ cdef class OneSample:
     """Updates on one sample at a time: holds the exported buffers of all that a step needs, so that they cannot move.
 
     A call takes what is plainly right and answers None to anything else, with nothing changed; the door then says
-    what is wrong with it, or converts it.
+    what is wrong with it, or converts it. It keeps the interpreter's lock from the look at ``held_by``, which is not
+    empty while the model is being trained, to its end; so no other thread comes between.
     """
 
     cdef tuple held
@@ -115,9 +116,11 @@ cdef class OneSample:
     cdef Shape shape
     cdef bint double_precision
     cdef double lowest, highest
+    cdef object dtype
+    cdef dict held_by
 
     def __init__(self, params, gradient, work, int64_t[::1] counters, double[::1] totals, Py_ssize_t d, Py_ssize_t K,
-                 tuple loss, tuple optimizer, double lowest, double highest):
+                 tuple loss, tuple optimizer, double lowest, double highest, dict held_by):
         self.held = tuple(memoryview(array) for array in (params, gradient, work, counters, totals))
         self.double_precision = self.held[0].itemsize == 8
         self.params, self.gradient, self.work = address(params), address(gradient), address(work)
@@ -127,6 +130,7 @@ cdef class OneSample:
         self.run.batch_size, self.run.trace = 1, NULL
         self.shape = shape_of(params.size, d, K)
         self.lowest, self.highest = lowest, highest
+        self.dtype, self.held_by = params.dtype, held_by
 
     def step(self, x, t):
         """Make one update for the sample x (d,) and target t (K,), or a number; return the loss before it, or None."""
@@ -146,9 +150,14 @@ cdef object one_step(OneSample self, x_given, t_given, floating kind):
     cdef floating t_single
     cdef Py_ssize_t k
     cdef double loss_before = self.run.totals[LOSS], weight_before = self.run.totals[WEIGHT], value
+    cdef bint number = self.shape.K == 1 and isinstance(t_given, (float, int))
+    if getattr(x_given, "dtype", None) is not self.dtype:
+        return None
+    if not number and getattr(t_given, "dtype", None) is not self.dtype:
+        return None
     try:
         x = x_given
-        if self.shape.K == 1 and isinstance(t_given, (float, int)):
+        if number:
             t_single = t_given
             target = &t_single
         else:
@@ -163,6 +172,8 @@ cdef object one_step(OneSample self, x_given, t_given, floating kind):
     for k in range(self.shape.K):
         if not self.lowest <= <double>target[k] <= self.highest:
             return None
+    if self.held_by:
+        return None
     self.run.totals[LOSS] = self.run.totals[WEIGHT] = 0
     if train_rows(&self.run, self.shape, <floating*>self.params, <floating*>self.gradient, <floating*>self.work,
                   &x[0], target, <const floating*>NULL, NULL, 0, 1, False, <floating*>NULL) >= 0:

@@ -73,7 +73,7 @@ cdef inline Py_ssize_t visit_rows(Run* run, Shape shape, floating* params, float
         run.totals[LOSS] += weight * value
         run.totals[WEIGHT] += weight
         if alone and run.trace != NULL:
-            norm = <double>(dot(slope, slope, shape.K, 0) * dot(x, x, shape.d, shape.bias))
+            norm = <double>dot(slope, slope, shape.K, 0) * <double>dot(x, x, shape.d, shape.bias)
             record(run, params, size, value, norm * (weight * run.loss.scale) ** 2, path_out)
         backward(target, x, <floating>(weight * factor), slope, shape)
         if alone:
@@ -182,7 +182,7 @@ cdef Py_ssize_t train_rows(Run* run, Shape shape, floating* params, floating* gr
                              start, stop, path_out)
     if reached == stop and close and run.counters[OPEN] > 0:
         close_batch(run, params, gradient, size, path_out)
-    if reached == stop and all_finite(params, size):
+    if reached == stop and all_finite(params, size) and (run.batch_size == 1 or all_finite(gradient, size)):
         return -1
     memcpy(params, work, size * sizeof(floating))
     if run.batch_size != 1:

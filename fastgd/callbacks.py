@@ -13,7 +13,8 @@ from fastgd.registry import check_count, check_flag
 class EarlyStopping:
     """Stop when the loss has not improved for a number of epochs.
 
-    It watches the validation loss where there is one, else the training loss.
+    It watches the validation loss where there is one, else the training loss. Each run starts it afresh; only a run
+    that was interrupted goes on with what it had.
 
     Parameters
     ----------
@@ -46,10 +47,15 @@ class EarlyStopping:
         self.best = float("inf")
         self.best_epoch = -1
         self._best_params: Any = None
+        self._ended = False  # whether the run that this is the state of has ended
+        self._history: History | None = None
 
     def __call__(self, history: History) -> bool:
         """Take note of the epoch; return True when patience is at its end."""
         epoch = history.epochs - 1
+        if self._ended or (self._history is not None and self._history is not history):
+            self.best, self.best_epoch, self._best_params, self._ended = float("inf"), epoch, None, False
+        self._history = history
         watched = history.val_loss if len(history.val_loss) == history.epochs else history.loss
         if watched[-1] < self.best:
             self.best, self.best_epoch = float(watched[-1]), epoch
@@ -60,14 +66,16 @@ class EarlyStopping:
         """Give the model back its best parameters; called when a run ends."""
         if self._best_params is not None:
             history.model.params[:] = self._best_params
+        self._ended = True
 
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what a saved trainer keeps of this callback: numbers, and arrays."""
         arrays = {} if self._best_params is None else {"best_params": self._best_params}
-        return {"best": self.best, "best_epoch": self.best_epoch}, arrays
+        return {"best": self.best, "best_epoch": self.best_epoch, "ended": self._ended}, arrays
 
     def set_state(self, numbers: dict[str, Any], arrays: dict[str, Any]) -> None:
         """Take back what :meth:`state` returned."""
-        self.best, self.best_epoch = float(numbers["best"]), int(numbers["best_epoch"])
+        self.best, self.best_epoch, self._ended = float(numbers["best"]), int(numbers["best_epoch"]), numbers["ended"]
+        self._history = None
         best = arrays.get("best_params")
         self._best_params = None if best is None else np.array(best)

@@ -67,7 +67,14 @@ def load(path: Any, callbacks: Sequence[Any], make: type[Trainer]) -> Trainer:
         trainer.history.val_loss = [float(value) for value in header["history"]["val_loss"]]
         trainer.history.seconds = float(header["history"]["seconds"])
         states = [described["state"] for described in header["callbacks"]]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        epoch, _ = header["epoch_start"]
+        if not (isinstance(epoch, int) and isinstance(header["epoch_rows"], (int, type(None)))):
+            raise ValueError("the place in its epoch is not whole")
+        for number, (callback, numbers) in enumerate(zip(callbacks, states, strict=True)):
+            if hasattr(callback, "set_state"):
+                mark = f"callback{number}_"
+                callback.set_state(numbers, {k.removeprefix(mark): v for k, v in arrays.items() if k.startswith(mark)})
+    except (KeyError, TypeError, AttributeError, ValueError, MemoryError, OverflowError) as error:
         raise ValueError(f"{path} cannot be loaded as a {FORMAT} file: {error}") from None
     state = trainer._engine
     for name, target in (("params", model.params), ("gradient", state.gradient), ("counters", state.counters),
@@ -80,10 +87,11 @@ def load(path: Any, callbacks: Sequence[Any], make: type[Trainer]) -> Trainer:
         trace.append(
             steps, files.array(path, arrays, "trace_params", np.empty((*updates, model.params.size), model.dtype))
         )
-    for number, (callback, numbers) in enumerate(zip(callbacks, states, strict=True)):
-        if hasattr(callback, "set_state"):
-            mark = f"callback{number}_"
-            callback.set_state(numbers, {k.removeprefix(mark): v for k, v in arrays.items() if k.startswith(mark)})
+    if (state.counters < 0).any() or not 0 <= len(trainer.history.loss) - state.counters[0] <= 1:
+        raise ValueError(f"{path} is damaged: its counters {state.counters.tolist()} do not fit its history")
+    if model.loss is not None:
+        model.loss = trainer.loss  # the very one, so that a step need not set it
+        trainer._signed_labels = model._signed_labels
     return trainer
 
 

@@ -103,6 +103,7 @@ def train(
     """
     if os.path.isdir(out) or not os.path.isdir(os.path.dirname(out) or "."):
         raise ValueError(f"--out {out} must be a file in a folder that exists")
+    _refuse_overwriting(out, file)
     rows, chosen = table.read(file), losses.get(loss)
     features, targets = [name for name in rows.columns if name not in target], list(target)
     if len(set(targets)) < len(targets):
@@ -186,6 +187,7 @@ def _held_out(predictor: Predictor, loss: losses.Loss, X: Array, means: Array, c
 
 def predict(model: str, file: str, kind: str, out: str) -> None:
     """Predict the targets for each row of FILE with a model that `fastgd train` wrote, as CSV."""
+    _refuse_overwriting(out, model, file)
     predictor, rows = Predictor.load(model), table.read(file)
     y = predictor.predict(rows.numbers(predictor.features), kind)
     overflown = np.flatnonzero(~np.isfinite(y).all(axis=1))
@@ -200,6 +202,12 @@ def predict(model: str, file: str, kind: str, out: str) -> None:
         return
     with open(out, "w", encoding="utf-8", newline="") as stream:
         stream.write(text.getvalue())
+
+
+def _refuse_overwriting(out: str, *inputs: str) -> None:
+    for path in inputs:
+        if os.path.exists(out) and os.path.exists(path) and os.path.samefile(out, path):
+            raise ValueError(f"--out {out} is the file {path} that is read")
 
 
 def info() -> None:

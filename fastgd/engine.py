@@ -50,9 +50,19 @@ class DivergenceError(FloatingPointError, ValueError):
 class Net(Protocol):
     """What the engine needs to know of a model."""
 
-    in_features: int
-    out_features: int
-    dtype: np.dtype[Any]
+    _held_by: dict[str, Any]
+
+    @property
+    def in_features(self) -> int:
+        """The numbers in a sample."""
+
+    @property
+    def out_features(self) -> int:
+        """The numbers in a prediction."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the parameters."""
 
     @property
     def params(self) -> Array:
@@ -146,7 +156,7 @@ class Engine:
         limits = (0.0, 1.0) if binary else (float(np.finfo(self.dtype).min), float(np.finfo(self.dtype).max))
         self.one_sample = _kernels.OneSample(
             self.params, self.gradient, self._work, self.counters, self.totals,
-            self.features, self.outputs, *self._choices, *limits,
+            self.features, self.outputs, *self._choices, *limits, net._held_by,
         )  # fmt: skip
 
     def visit(
@@ -187,16 +197,18 @@ class Engine:
             updates = (stop - start) // self.batch_size + 2  # a batch that was open, and one that is closed
             trace, path = np.empty((updates, 2)), np.empty((updates, self.params.size), self.dtype)
         before = int(self.counters[UPDATES])
-        bad = _kernels.train_pass(
-            self.params, self.gradient, self._work, self.counters, self.totals, part.X, part.T, part.weights,
-            part.order, part.start, part.stop, *self._choices, self.batch_size, close, trace, path,
-        )  # fmt: skip
+        try:
+            bad = _kernels.train_pass(
+                self.params, self.gradient, self._work, self.counters, self.totals, part.X, part.T, part.weights,
+                part.order, part.start, part.stop, *self._choices, self.batch_size, close, trace, path,
+            )  # fmt: skip
+        finally:  # what an interrupted pass has done is recorded too
+            if on_trace is not None and trace is not None and path is not None:
+                made = int(self.counters[UPDATES]) - before
+                on_trace(trace[:made].copy(), path[:made].copy())
         if bad >= 0:
             place = min(start + bad - part.start, len(rows) - 1)
             self._refuse(rows, place if order is None else int(order[place]), part)
-        if on_trace is not None and trace is not None and path is not None:
-            made = int(self.counters[UPDATES]) - before
-            on_trace(trace[:made], path[:made])
 
     def _refuse(self, rows: data.Rows, row: int, part: data.Slice) -> None:
         rows.refuse_row(row)
@@ -205,6 +217,7 @@ class Engine:
         visited = (np.arange(len(part.X)) if part.order is None else part.order)[part.start : part.stop]
         chunks = (part.X[visited[first : first + 1024]] for first in range(0, len(visited), 1024))
         largest = max((float(np.nanmax(np.abs(chunk), initial=0)) for chunk in chunks), default=0.0)
+        largest = largest or float(np.nanmax(np.abs(rows.X[row]), initial=0))  # a closing batch visits no row
         raise DivergenceError(int(self.counters[EPOCH]), row, largest, self.optimizer.lr)
 
     def close_batch(self, rows: data.Rows, on_trace: Callable[[Array, Array], None] | None = None) -> None:
@@ -218,6 +231,8 @@ class Engine:
         aside.batch_size = len(rows)
         aside.gradient, aside.totals, aside.counters = np.zeros_like(self.params), np.zeros(4), self.counters.copy()
         aside.counters[OPEN] = 0
-        aside._visit_slice(rows, None, 0, len(rows), on_trace, close=True)
-        self.counters[UPDATES] = aside.counters[UPDATES]
+        try:
+            aside._visit_slice(rows, None, 0, len(rows), on_trace, close=True)
+        finally:
+            self.counters[UPDATES] = aside.counters[UPDATES]
         return float(aside.totals[LOSS] / aside.totals[WEIGHT])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,14 +20,18 @@ def write(path: str | os.PathLike[str], format: str, header: Mapping[str, Any], 
     """Write the arrays and the header, which JSON must be able to hold, to one file, atomically.
 
     They are written beside the file, flushed to disk and renamed over it, so that a crash leaves the old file whole.
+    What is there already is replaced only if it is a regular file; a link is followed.
     """
     import json  # here and below, because they take longer to import than the rest of fastgd
 
-    path = os.fspath(path)
+    path = os.path.realpath(path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(f"{path} is not a regular file, so it cannot be replaced by one")
     text = json.dumps({"format": format, "version": VERSION, **header}, default=_plain)
-    beside = f"{path}.{os.getpid()}.part"
+    beside = f"{path}.{os.getpid()}-{threading.get_ident()}.part"
+    file = open(beside, "xb")  # noqa: SIM115 - closed below; what could not be created must not be removed
     try:
-        with open(beside, "xb") as file:
+        with file:
             np.savez(file, **{HEADER: np.frombuffer(text.encode(), np.uint8)}, **arrays)  # type: ignore[arg-type]
             file.flush()
             os.fsync(file.fileno())

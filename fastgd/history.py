@@ -28,6 +28,16 @@ class Trace:
         self._steps.append(steps)
         self._params.append(params)
 
+    def demand_room(self, updates: int, limit: int) -> None:
+        """Raise ValueError if so many more updates would make the trace larger than ``limit`` bytes."""
+        updates += len(self)
+        size = updates * (self._params[0].itemsize * self._params[0].shape[1] + 16)
+        if size > limit:
+            raise ValueError(
+                f"trace=True would record {updates} updates in {size / 1e9:.3g} GB; "
+                f"trace_limit allows {limit / 1e9:.3g} GB"
+            )
+
     def _joined(self, parts: list[Array]) -> Array:
         if len(parts) > 1:
             parts[:] = [np.concatenate(parts)]

@@ -70,9 +70,9 @@ class Linear:
         dtype: npt.DTypeLike = "float64",
         seed: int | None = None,
     ) -> None:
-        self.in_features = check_count("in_features", in_features)
-        self.out_features = check_count("out_features", out_features)
-        self.dtype = np.dtype(dtype)
+        self._in_features = check_count("in_features", in_features)
+        self._out_features = check_count("out_features", out_features)
+        self._dtype = np.dtype(dtype)
         if self.dtype not in (np.dtype("float32"), np.dtype("float64")):
             raise ValueError(f"dtype={dtype!r} is not supported; allowed are 'float64' and 'float32'")
         self._has_bias = check_flag("bias", bias)
@@ -84,8 +84,22 @@ class Linear:
         self.loss: losses.Loss | None = None
         self._vector_target = False
         self._signed_labels = False
-        self._lock = threading.Lock()
-        self._holder: int | None = None  # the thread that is training it
+        self._held_by: dict[str, Any] = {}  # "holder": the call that is training it, while there is one
+
+    @property
+    def in_features(self) -> int:
+        """d, the numbers in a sample."""
+        return self._in_features
+
+    @property
+    def out_features(self) -> int:
+        """K, the numbers in a prediction."""
+        return self._out_features
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the parameters and of the arithmetic."""
+        return self._dtype
 
     @property
     def params(self) -> Array:
@@ -195,26 +209,25 @@ class Linear:
 
         With ``again`` a call that the holder itself makes, from a callback, is let through.
         """
-        if again and self._holder == threading.get_ident():
+        holder = (threading.get_ident(), object())
+        if again and self._held_by.get("holder", (None,))[0] == holder[0]:
             yield
             return
-        if not self._lock.acquire(blocking=False):
-            raise RuntimeError("this model is being trained by another thread, or by a call that is not finished")
-        self._holder = threading.get_ident()
-        try:
+        try:  # claimed inside, and in one call of C, so that no interruption can leave the model held
+            if self._held_by.setdefault("holder", holder) is not holder:
+                raise RuntimeError("this model is being trained by another thread, or by a call that is not finished")
             yield
         finally:
-            self._holder = None
-            self._lock.release()
+            if self._held_by.get("holder") is holder:
+                del self._held_by["holder"]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_lock"}
+        return self.__dict__ | {"_held_by": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._params = _aligned_zeros(state["_params"].size, self.dtype)
         self._params[:] = state["_params"]
-        self._lock, self._holder = threading.Lock(), None
 
     def __repr__(self) -> str:
         size = f"{self.in_features}, {self.out_features}"

@@ -105,7 +105,7 @@ def train_pass(
                 end_batch()
     if close and counters[OPEN] > 0:
         end_batch()
-    if not np.isfinite(params).all():
+    if not (np.isfinite(params).all() and np.isfinite(gradient).all()):
         return undone(max(start, stop - 1))
     counters[POSITION] += stop - start
     return -1

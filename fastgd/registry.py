@@ -25,7 +25,7 @@ def find(kind: str, registry: Mapping[str, type[T]], choice: str | T, base: type
         if choice not in registry:
             raise ValueError(f"{kind}={choice!r} is not known; allowed are {', '.join(map(repr, registry))}")
         return registry[choice]()
-    if isinstance(choice, base):
+    if isinstance(choice, base) and registry.get(getattr(choice, "name", "")) is type(choice):
         return choice
     raise TypeError(f"{kind} must be a name or an instance of fastgd's {kind} classes, not {choice!r}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -42,8 +43,8 @@ class Trainer:
         weight, and the last of a run may be smaller.
     shuffle : bool, default False
         Whether each epoch visits the rows in a new random order.
-    seed : int, optional
-        Seed of that order.
+    seed : int or numpy.random.Generator, optional
+        Seed of that order; a generator is copied.
     trace : bool, default False
         Whether to record every update in ``history.trace``.
     trace_limit : int, default 10⁹
@@ -85,10 +86,10 @@ class Trainer:
     ) -> None:
         if not isinstance(model, Linear):
             raise TypeError(f"model must be a fastgd model, not {model!r}")
-        self.model = model
-        self.loss = losses.get(loss)
-        self.optimizer = optimizers.get(optimizer)
-        self.batch_size = check_count("batch_size", batch_size)
+        self._model = model
+        self._engine = engine.Engine(
+            model, losses.get(loss), optimizers.get(optimizer), check_count("batch_size", batch_size)
+        )
         self.shuffle = check_flag("shuffle", shuffle)
         self.trace_limit = int(check_number("trace_limit", trace_limit))
         self.progress = check_flag("progress", progress)
@@ -98,12 +99,32 @@ class Trainer:
                 raise TypeError(f"callbacks has {callback!r}, which cannot be called")
         traced = Trace(model.params.size, model.dtype) if check_flag("trace", trace) else None
         self.history = History(model, trace=traced)
-        self._generator = np.random.default_rng(seed)
+        self._on_trace = None if traced is None else traced.append
+        self._generator = np.random.default_rng(copy.deepcopy(seed))
         self._epoch_start: tuple[int, Any] = (-1, None)  # an epoch, and the generator's state before it
         self._epoch_rows: int | None = None  # the rows of the open epoch, where they are known
-        self._engine = engine.Engine(model, self.loss, self.optimizer, self.batch_size)
         self._one_sample: Callable[..., float | None] = self._engine.one_sample.step
-        self._lock = model._lock
+        self._signed_labels = False  # whether any targets so far were −1 and +1
+
+    @property
+    def model(self) -> Linear:
+        """The model that is trained."""
+        return self._model
+
+    @property
+    def loss(self) -> losses.Loss:
+        """The loss."""
+        return self._engine.loss
+
+    @property
+    def optimizer(self) -> optimizers.Optimizer:
+        """The optimizer."""
+        return self._engine.optimizer
+
+    @property
+    def batch_size(self) -> int:
+        """Rows in an update of a run."""
+        return self._engine.batch_size
 
     @property
     def updates(self) -> int:
@@ -131,19 +152,16 @@ class Trainer:
         fastgd.DivergenceError
             The loss or a weight is not finite; the model is as before.
         """
-        if not self._lock.acquire(False):
-            raise RuntimeError("this model is being trained by another thread, or by a call that is not finished")
-        try:
-            value = self._one_sample(x, t) if self.history.trace is None else None
-            if value is None:
+        value = self._one_sample(x, t) if self.history.trace is None else None
+        if value is None:
+            with self.model.exclusively():
                 rows = sample_or_rows(self.model, x, t, self.loss)
-                value = self._engine.step(rows, self._on_trace())
-                self.model.remember(self.loss, rows.vector_target, rows.signed_labels)
-            elif self.model.loss is not self.loss:
-                self.model.remember(self.loss, isinstance(t, (float, int)), False)
-            return value
-        finally:
-            self._lock.release()
+                self._check_trace(1, 1)
+                value = self._engine.step(rows, self._on_trace)
+                self._remember(rows.vector_target, rows.signed_labels)
+        elif self._model.loss is not self._engine.loss:
+            self._remember(isinstance(t, (float, int)), False)
+        return value
 
     def run(
         self,
@@ -189,14 +207,16 @@ class Trainer:
             self._check_trace(rows or 0, epochs)
             with ExitStack() as stack:
                 bar = self._bar(stack, None if rows is None else rows * epochs)
-                stack.callback(self._clock, time.perf_counter())
+                self._clock = time.perf_counter()
+                stack.callback(self._tick)
                 for _ in range(epochs):
-                    self._epoch(pieces(), bar)
+                    self._epoch(pieces(), rows, bar)
                     self._finish_epoch(validation)
+                    self._tick()
                     if bar is not None:
                         bar.set_postfix(loss=f"{self.history.loss[-1]:.4g}")
                     answers = [callback(self.history) for callback in self.callbacks]  # all are called
-                    if any(answers):
+                    if any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers):
                         break
                 for callback in self.callbacks:
                     if hasattr(callback, "finish"):
@@ -208,6 +228,7 @@ class Trainer:
         with self.model.exclusively():
             self._engine.gradient[:] = 0
             self._engine.counters[:] = [self._engine.counters[EPOCH], 0, self.updates, 0]
+            self._epoch_start = (-1, None)
 
     def save(self, path: Any) -> None:
         """Write everything to one ``.npz`` file, atomically: model, state, generator, place in the epoch, history.
@@ -231,24 +252,32 @@ class Trainer:
         """
         return checkpoint.load(path, callbacks, Trainer)
 
-    # -------------------------------------------------------------------------------------------------- one epoch
-
-    def _epoch(self, pieces: Iterator[data.Rows], bar: Any) -> None:
+    def _epoch(self, pieces: Iterator[data.Rows], rows_known: int | None, bar: Any) -> None:
         counters = self._engine.counters
         if not counters[POSITION]:
             self._engine.totals[:] = 0
+            self._epoch_rows = rows_known
         if self.shuffle:
             self._rewind(int(counters[EPOCH]))
         rows, offset = None, 0
         for rows in pieces:
             order = self._generator.permutation(len(rows)) if self.shuffle else None
             behind = min(max(int(counters[POSITION]) - offset, 0), len(rows))
-            self.model.remember(self.loss, rows.vector_target, rows.signed_labels)
-            self._engine.visit(rows, order, behind, bar and bar.update, self._on_trace())
+            self._remember(rows.vector_target, rows.signed_labels)
+            self._engine.visit(rows, order, behind, None if bar is None else bar.update, self._on_trace)
             offset += len(rows)
         if rows is None:
             raise ValueError("X has no pieces")
-        self._engine.close_batch(rows, self._on_trace())
+        if offset < counters[POSITION]:
+            raise ValueError(
+                f"the interrupted epoch is at row {self.position}, but the pieces have {offset} rows: give the same to "
+                "finish it, or call end_epoch()"
+            )
+        self._engine.close_batch(rows, self._on_trace)
+
+    def _remember(self, vector_target: bool, signed_labels: bool) -> None:
+        self._signed_labels = self._signed_labels or signed_labels
+        self.model.remember(self.loss, vector_target, self._signed_labels)
 
     def _rewind(self, epoch: int) -> None:
         # an epoch that was begun before draws its order again, the same one
@@ -268,10 +297,10 @@ class Trainer:
             history.val_loss[epoch:] = [*[float("nan")] * (epoch - len(history.val_loss)), value]
         engine_.counters[:] = [epoch + 1, 0, self.updates, 0]
 
-    def _clock(self, start: float) -> None:
-        self.history.seconds += time.perf_counter() - start
-
-    # ------------------------------------------------------------------------------------------------- what is given
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        self.history.seconds += now - self._clock
+        self._clock = now
 
     def _rows(self, X: npt.ArrayLike, t: Any, sample_weight: Any, names: tuple[str, str] = ("X", "t")) -> data.Rows:
         shape = (self.model.in_features, self.model.out_features)
@@ -310,23 +339,10 @@ class Trainer:
                 f"the interrupted epoch is at row {self.position} of {self._epoch_rows}, but X has {rows} rows: give "
                 "the same rows to finish it, or call end_epoch()"
             )
-        self._epoch_rows = rows
-
-    # ------------------------------------------------------------------------------------------- trace and progress
 
     def _check_trace(self, rows: int, epochs: int) -> None:
-        if self.history.trace is None:
-            return
-        updates = len(self.history.trace) + epochs * -(-rows // self.batch_size)
-        size = updates * (self.model.params.nbytes + 16)
-        if size > self.trace_limit:
-            raise ValueError(
-                f"trace=True would record {updates} updates in {size / 1e9:.3g} GB; "
-                f"trace_limit allows {self.trace_limit / 1e9:.3g} GB"
-            )
-
-    def _on_trace(self) -> Callable[[Array, Array], None] | None:
-        return None if self.history.trace is None else self.history.trace.append
+        if self.history.trace is not None:
+            self.history.trace.demand_room(epochs * -(-rows // self.batch_size), self.trace_limit)
 
     def _bar(self, stack: ExitStack, rows: int | None) -> Any:
         if not self.progress:
