@@ -43,6 +43,11 @@ def loss_pass(
     params: _Array, work: _Array, X: _Array, T: _Array, weights: _Array | None, loss: tuple[int, float, float]
 ) -> tuple[float, float, int]: ...
 
+class Hold:
+    holder: int | None
+    def __enter__(self) -> None: ...
+    def __exit__(self, *exception: object) -> None: ...
+
 class OneSample:
     def __init__(
         self,
@@ -57,6 +62,6 @@ class OneSample:
         optimizer: tuple[float],
         lowest: float,
         highest: float,
-        held_by: dict[str, Any],
+        hold: Hold,
     ) -> None: ...
     def step(self, x: Any, t: Any) -> float | None: ...

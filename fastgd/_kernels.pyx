@@ -12,6 +12,8 @@ from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
+from threading import get_ident
+
 include "_rows.pxi"
 include "_losses.pxi"
 include "_training.pxi"
@@ -100,12 +102,27 @@ def loss_pass(const floating[::1] params not None, floating[::1] work not None, 
 
 # ------------------------------------------------------------------------------------------------------- one sample
 
+cdef class Hold:
+    """A model's claim by one call at a time. A ``with`` on it cannot be left half done by Ctrl-C, because both its ends
+    are in C."""
+
+    cdef readonly object holder      # the thread that has it, or None
+
+    def __enter__(self):
+        if self.holder is not None:
+            raise RuntimeError("this model is being trained by another thread, or by a call that is not finished")
+        self.holder = get_ident()
+
+    def __exit__(self, *exception):
+        self.holder = None
+
+
 cdef class OneSample:
     """Updates on one sample at a time: holds the exported buffers of all that a step needs, so that they cannot move.
 
     A call takes what is plainly right and answers None to anything else, with nothing changed; the door then says
-    what is wrong with it, or converts it. It keeps the interpreter's lock from the look at ``held_by``, which is not
-    empty while the model is being trained, to its end; so no other thread comes between.
+    what is wrong with it, or converts it. It keeps the interpreter's lock from its look at ``hold`` to its end, so that
+    no other thread comes between.
     """
 
     cdef tuple held
@@ -117,10 +134,10 @@ cdef class OneSample:
     cdef bint double_precision
     cdef double lowest, highest
     cdef object dtype
-    cdef dict held_by
+    cdef Hold hold
 
     def __init__(self, params, gradient, work, int64_t[::1] counters, double[::1] totals, Py_ssize_t d, Py_ssize_t K,
-                 tuple loss, tuple optimizer, double lowest, double highest, dict held_by):
+                 tuple loss, tuple optimizer, double lowest, double highest, Hold hold):
         self.held = tuple(memoryview(array) for array in (params, gradient, work, counters, totals))
         self.double_precision = self.held[0].itemsize == 8
         self.params, self.gradient, self.work = address(params), address(gradient), address(work)
@@ -130,7 +147,7 @@ cdef class OneSample:
         self.run.batch_size, self.run.trace = 1, NULL
         self.shape = shape_of(params.size, d, K)
         self.lowest, self.highest = lowest, highest
-        self.dtype, self.held_by = params.dtype, held_by
+        self.dtype, self.hold = params.dtype, hold
 
     def step(self, x, t):
         """Make one update for the sample x (d,) and target t (K,), or a number; return the loss before it, or None."""
@@ -172,7 +189,7 @@ cdef object one_step(OneSample self, x_given, t_given, floating kind):
     for k in range(self.shape.K):
         if not self.lowest <= <double>target[k] <= self.highest:
             return None
-    if self.held_by:
+    if self.hold.holder is not None:
         return None
     self.run.totals[LOSS] = self.run.totals[WEIGHT] = 0
     if train_rows(&self.run, self.shape, <floating*>self.params, <floating*>self.gradient, <floating*>self.work,

@@ -18,6 +18,8 @@ Array = npt.NDArray[Any]
 EPOCH, POSITION, UPDATES, OPEN = range(4)  # places in `counters`
 LOSS, WEIGHT, BATCH_LOSS, BATCH_WEIGHT = range(4)  # places in `totals`
 
+Hold = _kernels.Hold
+
 SLICE_SECONDS = 0.02
 SLICE_BYTES = 2**23  # of what a slice must copy: converted rows, or a trace
 
@@ -50,7 +52,7 @@ class DivergenceError(FloatingPointError, ValueError):
 class Net(Protocol):
     """What the engine needs to know of a model."""
 
-    _held_by: dict[str, Any]
+    _hold: Hold
 
     @property
     def in_features(self) -> int:
@@ -156,7 +158,7 @@ class Engine:
         limits = (0.0, 1.0) if binary else (float(np.finfo(self.dtype).min), float(np.finfo(self.dtype).max))
         self.one_sample = _kernels.OneSample(
             self.params, self.gradient, self._work, self.counters, self.totals,
-            self.features, self.outputs, *self._choices, *limits, net._held_by,
+            self.features, self.outputs, *self._choices, *limits, net._hold,
         )  # fmt: skip
 
     def visit(

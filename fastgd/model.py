@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -84,7 +84,7 @@ class Linear:
         self.loss: losses.Loss | None = None
         self._vector_target = False
         self._signed_labels = False
-        self._held_by: dict[str, Any] = {}  # "holder": the call that is training it, while there is one
+        self._hold = engine.Hold()
 
     @property
     def in_features(self) -> int:
@@ -203,31 +203,21 @@ class Linear:
         """Keep what predictions mean from now on: the loss, and how the targets that it was trained on looked."""
         self.loss, self._vector_target, self._signed_labels = loss, vector_target, signed_labels
 
-    @contextmanager
-    def exclusively(self, again: bool = False) -> Iterator[None]:
-        """Hold the model for one call's training; another that wants it gets an error.
+    def exclusively(self, again: bool = False) -> AbstractContextManager[None]:
+        """Return a context that holds the model for one call's training; another that wants it gets an error.
 
         With ``again`` a call that the holder itself makes, from a callback, is let through.
         """
-        holder = (threading.get_ident(), object())
-        if again and self._held_by.get("holder", (None,))[0] == holder[0]:
-            yield
-            return
-        try:  # claimed inside, and in one call of C, so that no interruption can leave the model held
-            if self._held_by.setdefault("holder", holder) is not holder:
-                raise RuntimeError("this model is being trained by another thread, or by a call that is not finished")
-            yield
-        finally:
-            if self._held_by.get("holder") is holder:
-                del self._held_by["holder"]
+        return nullcontext() if again and self._hold.holder == threading.get_ident() else self._hold
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_held_by": {}}
+        return {key: value for key, value in self.__dict__.items() if key != "_hold"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._params = _aligned_zeros(state["_params"].size, self.dtype)
         self._params[:] = state["_params"]
+        self._hold = engine.Hold()
 
     def __repr__(self) -> str:
         size = f"{self.in_features}, {self.out_features}"

@@ -7,9 +7,10 @@ import os
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import fastgd
-from fastgd import files
+from fastgd import cli, files
 
 X = np.random.default_rng(0).normal(size=(40, 3))
 T = X[:, :1] - X[:, 1:2] + 1
@@ -142,6 +143,12 @@ WRONG = {
     "an unknown generator": (
         lambda p: rewritten(p, lambda h: h["generator"].update(bit_generator="rand")), "bit generator 'rand'"
     ),
+    "counters below zero": (lambda p: rewritten(p, counters=np.array([-1, 0, 0, 0])), r"its counters .* do not fit"),
+    "counters beyond the history": (lambda p: rewritten(p, counters=np.array([9, 0, 0, 0])), "do not fit its history"),
+    "no place in the epoch": (lambda p: rewritten(p, lambda h: h.update(epoch_start=["x", 0])), "place in its epoch"),
+    "a model beyond memory": (
+        lambda p: rewritten(p, lambda h: h["model"].update(in_features=10**13)), "cannot be loaded as a fastgd.Trainer"
+    ),
     "no optimizer": (lambda p: rewritten(p, lambda h: h.pop("optimizer")), "cannot be loaded as a fastgd.Trainer"),
 }  # fmt: skip
 
@@ -162,3 +169,33 @@ def test_a_missing_file_is_an_os_error(tmp_path):
         fastgd.Trainer.load(tmp_path / "none.npz")
     with pytest.raises(OSError, match="none"):
         trained().save(tmp_path / "none" / "trainer.npz")
+
+
+def test_saving_follows_links_and_spares_what_is_no_file(tmp_path):
+    os.symlink("real.npz", tmp_path / "link.npz")
+    trained().save(tmp_path / "link.npz")
+    assert os.path.islink(tmp_path / "link.npz")
+    fastgd.Trainer.load(tmp_path / "real.npz")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="pipe is not a regular file"):
+        trained().save(tmp_path / "pipe")
+    assert sorted(os.listdir(tmp_path)) == ["link.npz", "pipe", "real.npz"]
+
+
+def test_the_command_line_never_writes_over_what_it_reads(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = "\n".join(f"{x},{2 * x}" for x in range(20))
+    (tmp_path / "rows.csv").write_text("x,y\n" + rows)
+    whole = (tmp_path / "rows.csv").read_bytes()
+
+    def fails(*arguments):
+        done = CliRunner().invoke(cli.commands(), list(arguments))
+        assert done.exit_code == 2
+        assert done.stderr.startswith("Error: --out")
+        assert "that is read" in done.stderr
+
+    fails("train", "rows.csv", "--target", "y", "--out", "./rows.csv")
+    assert CliRunner().invoke(cli.commands(), ["train", "rows.csv", "--target", "y"]).exit_code == 0
+    fails("predict", "model.npz", "rows.csv", "--out", "rows.csv")
+    fails("predict", "model.npz", "rows.csv", "--out", "model.npz")
+    assert (tmp_path / "rows.csv").read_bytes() == whole

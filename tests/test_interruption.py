@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import signal
 import sys
 import threading
 
 import numpy as np
 import pytest
+from passes import relative
 from test_trainer import fit, linear, make
 
 import fastgd
@@ -67,10 +69,11 @@ def interrupting_tracer(lines):
 
 
 @pytest.mark.parametrize("batch_size", [1, 32])
-def test_an_interruption_at_any_line_loses_nothing(batch_size, monkeypatch):
+@pytest.mark.parametrize("trace", [False, True], ids=["", "traced"])
+def test_an_interruption_at_any_line_loses_nothing(batch_size, trace, monkeypatch):
     monkeypatch.setattr("fastgd.engine.SLICE_SECONDS", 5e-6)
     X, T = make(n=500)
-    options = {"batch_size": batch_size, "shuffle": True, "seed": 8}
+    options = {"batch_size": batch_size, "shuffle": True, "seed": 8, "trace": trace}
     expected = linear()
     wanted = fastgd.train(expected, X, T, epochs=2, X_val=X, t_val=T, **options)
     for line in itertools.count(0, 3):
@@ -182,3 +185,42 @@ def test_step_leaves_an_open_batch_alone():
     assert (trainer._engine.gradient == gradient).all()
     assert trainer.updates == 2  # one full batch of 64, and the step
     assert trainer.position == 100
+
+
+@pytest.mark.parametrize("how", ["arrays", "lists", "runs"])
+def test_an_interruption_between_any_two_instructions_frees_the_model(how):
+    X, T = make(n=4)
+    trainer, (x, t), interrupted = fastgd.Trainer(linear()), (X[0], float(T[0, 0])), 0
+    call = {"arrays": lambda: trainer.step(x, t), "lists": lambda: trainer.step(x.tolist(), t)}.get(
+        how, lambda: trainer.run(X, T)
+    )
+    previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        for k in range(200):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 2e-4 + 1e-6 * k)
+                while True:
+                    call()
+            except KeyboardInterrupt:
+                interrupted += 1
+            trainer.step(x, t)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert interrupted == 200
+
+
+def test_pieces_that_end_before_the_open_epoch_are_refused(monkeypatch):
+    monkeypatch.setattr("fastgd.engine.SLICE_SECONDS", 2e-6)
+    X, T = make(n=500)
+    trainer = fastgd.Trainer(linear())
+    interrupt_at(trainer, 3)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run(X, T)
+    with pytest.raises(ValueError, match="X has no pieces"):
+        trainer.run([])
+    with pytest.raises(ValueError, match=r"the interrupted epoch is at row .*, but the pieces have 100 rows"):
+        trainer.run([(X[:100], T[:100])])
+    assert trainer.history.epochs == 0
+    trainer.run([(X[:250], T[:250]), (X[250:], T[250:])])
+    assert relative(trainer.model.params, fit(X, T).params) < 1e-12

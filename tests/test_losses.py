@@ -127,5 +127,11 @@ def test_names_are_looked_up_with_a_clear_message():
     assert losses.get("huber") == losses.Huber()
     with pytest.raises(ValueError, match="loss='hubert' is not known; allowed are 'mse', 'sse'"):
         losses.get("hubert")
+
+    class Own(losses.MSE):
+        pass
+
+    with pytest.raises(TypeError, match="loss must be a name or an instance"):
+        losses.get(Own())
     with pytest.raises(TypeError, match="loss must be a name or an instance"):
         losses.get(3)  # type: ignore[arg-type]

@@ -155,6 +155,7 @@ def test_a_callback_that_returns_true_stops():
     callbacks = [lambda h: h.epochs == 2, lambda h: called.append(h.epochs)]
     assert fastgd.train(linear(), X, T, epochs=10, callbacks=callbacks).epochs == 2
     assert called == [1, 2]
+    assert fastgd.train(linear(), X, T, epochs=3, callbacks=[lambda h: h.loss[-1]]).epochs == 3  # a number is no True
 
 
 @pytest.mark.parametrize("restore_best", [True, False])
@@ -249,3 +250,58 @@ def test_a_copied_trainer_goes_its_own_way():
         before = model.params.copy()
         fastgd.train(other, X, T)
         assert model.params.tobytes() == before.tobytes() != other.params.tobytes()
+
+
+def test_early_stopping_starts_afresh_with_each_run_and_model():
+    X, T = make(n=60)
+    stopper = fastgd.EarlyStopping(patience=3)
+    options = {"optimizer": fastgd.SGD(lr=1e-4), "epochs": 10, "callbacks": [stopper]}
+    first, second = linear(), linear()
+    fastgd.train(first, X, T, **options)
+    fastgd.train(second, X, 100 * T, **options)
+    assert relative(second.params, fit(X, 100 * T, optimizer=fastgd.SGD(lr=1e-4), epochs=10).params) < 1e-12
+    trainer = fastgd.Trainer(linear(), optimizer=fastgd.SGD(lr=1e-4), callbacks=[stopper])
+    trainer.run(X, T, epochs=10)
+    trainer.run(X, 100 * T, epochs=10)
+    assert trainer.history.epochs == 20
+    assert stopper.best_epoch == 19
+
+
+def test_a_progress_bar_for_rows_and_for_pieces(capsys):
+    X, T = make(n=50)
+    fastgd.train(linear(), X, T, epochs=2, progress=True)
+    assert "100/100" in capsys.readouterr().err
+    fastgd.train(linear(), [(X, T), (X, T)], progress=True)
+    assert "100 rows" in capsys.readouterr().err
+
+
+def test_what_the_engine_holds_cannot_be_assigned():
+    model = linear()
+    trainer = fastgd.Trainer(model)
+    for thing, names in ((trainer, ("model", "loss", "optimizer", "batch_size")),
+                         (model, ("params", "in_features", "out_features", "dtype"))):  # fmt: skip
+        for name in names:
+            with pytest.raises(AttributeError):
+                setattr(thing, name, getattr(thing, name))
+
+
+def test_labels_stay_signed_across_pieces_steps_and_saving(tmp_path):
+    X = np.array([[-1.0], [1.0]])
+    trainer = fastgd.Trainer(fastgd.Linear(1, 1, seed=0), loss="log_loss", optimizer=fastgd.SGD(lr=1.0))
+    trainer.run([(X, [-1, 1]), (X[1:], [1])])
+    trainer.step(X[1], 1.0)
+    trainer.step([1.0], 1)
+    trainer.save(tmp_path / "trainer.npz")
+    other = fastgd.Trainer.load(tmp_path / "trainer.npz")
+    other.step(X[1], 1.0)
+    for model in (trainer.model, other.model):
+        assert set(model.predict(X, "label").ravel()) == {-1, 1}
+
+
+def test_a_single_step_keeps_to_the_limit_of_the_trace():
+    X, T = make(n=3)
+    trainer = fastgd.Trainer(linear(), trace=True, trace_limit=200)
+    trainer.step(X[0], T[0])
+    trainer.step(X[1], T[1])
+    with pytest.raises(ValueError, match="would record 3 updates"):
+        trainer.step(X[2], T[2])
