@@ -16,8 +16,10 @@ enum { BLOCK = 4, PAIRS = BLOCK * (BLOCK - 1) / 2 };
 #endif
 #if defined(__GNUC__)
 #define PREFETCH(address) __builtin_prefetch(address)
+#define PREFETCH_FAR(address) __builtin_prefetch(address, 0, 2)
 #else
 #define PREFETCH(address) ((void)(address))
+#define PREFETCH_FAR(address) ((void)(address))
 #endif
 #endif
 #undef LANES
@@ -107,8 +109,11 @@ static inline REAL NAME(dot)(const REAL *a, const REAL *b, ptrdiff_t n, REAL sta
 /* w_j ← w_j + c x_j */
 static inline void NAME(add_scaled)(REAL *w, REAL c, const REAL *x, ptrdiff_t n) {
     ptrdiff_t j = 0;
-    for (; j + 4 * LANES <= n; j += 4 * LANES)
+    for (; j + 4 * LANES <= n; j += 4 * LANES) {
+        PREFETCH_FAR(x + n + j); /* the row behind this one, which is mostly the next, into the second level of cache */
+        PREFETCH_FAR(x + n + j + 2 * LANES);
         for (ptrdiff_t k = 0; k < 4 * LANES; k += PER) *(part *)(w + j + k) += c * *(const part *)(x + j + k);
+    }
     for (; j + LANES <= n; j += LANES)
         for (ptrdiff_t k = 0; k < LANES; k += PER) *(part *)(w + j + k) += c * *(const part *)(x + j + k);
     for (; j < n; j++) w[j] += c * x[j];
