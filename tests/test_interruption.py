@@ -214,7 +214,9 @@ print("free")
 
 @pytest.mark.parametrize("how", ["arrays", "lists", "runs"])
 def test_an_interruption_between_any_two_instructions_frees_the_model(how):
-    done = subprocess.run([sys.executable, "-c", INTERRUPTED, how], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, how], capture_output=True, text=True, timeout=120, cwd="/"
+    )
     assert done.stdout == "free\n", done.stderr
 
 
