@@ -16,7 +16,7 @@ from fastgd.optimizers import SGD, Optimizer
 Array = npt.NDArray[Any]
 
 EPOCH, POSITION, UPDATES, OPEN = range(4)  # places in `counters`
-LOSS, WEIGHT, BATCH_LOSS, BATCH_WEIGHT = range(4)  # places in `totals`
+LOSS, WEIGHT = range(2)  # places in `totals`; the two of the open batch are the passes' own
 
 Hold = _kernels.Hold
 

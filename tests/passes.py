@@ -9,7 +9,6 @@ import numpy as np
 
 from fastgd import _kernels, engine, losses, optimizers, reference
 
-DTYPES = ("float64", "float32")
 #: relative difference that rounding explains after one step, and after a few dozen
 STEP_TOLERANCE = {"float64": 1e-14, "float32": 5e-6}
 RUN_TOLERANCE = {"float64": 1e-12, "float32": 1e-4}
