@@ -1,48 +1,9 @@
-# ----------------------------------------------------------------------------------------- exponential and logarithm
-# Our own, because libm's differ from machine to machine in the last bit. Both are within 2 units in the last place.
-
-cdef union Bits:
-    double number
-    int64_t bits
-
-
-cdef inline double exp_of_negative(double x) noexcept nogil:
-    # e^x for x ≤ 0: 2^k e^r with k = round(x / ln 2), |r| ≤ ln 2 / 2, e^r by its Taylor series; 0 below −708
-    cdef double k, r, series
-    cdef Bits power
-    if x < -708:
-        return 0
-    k = x * 1.4426950408889634 + 6755399441055744.0      # adding 1.5 · 2^52 rounds to an integer
-    k = k - 6755399441055744.0
-    r = (x - k * 0.693147180369123816490) - k * 1.90821492927058770002e-10       # ln 2 in two parts
-    series = 1.0 / 479001600.0 + r * (1.0 / 6227020800.0)
-    series = 1.0 / 3628800 + r * (1.0 / 39916800.0 + r * series)
-    series = 1.0 / 40320 + r * (1.0 / 362880 + r * series)
-    series = 1.0 / 720 + r * (1.0 / 5040 + r * series)
-    series = 1.0 / 24 + r * (1.0 / 120 + r * series)
-    series = 1.0 / 2 + r * (1.0 / 6 + r * series)
-    power.bits = (<int64_t>k + 1023) << 52
-    return power.number * (1 + (r + r * r * series))
-
-
-cdef inline double log_of_one_plus(double e) noexcept nogil:
-    # log(1 + e) for 0 ≤ e ≤ 1: 2 atanh(s) with s = f / (2 + f), where 1 + e = 2^k (1 + f) and f is small
-    cdef double f = e, k = 0, s, z, series
-    if e > 0.41421356237309503:
-        f = (e - 1) / 2
-        k = 1
-    s = f / (2 + f)
-    z = s * s
-    series = 1.0 / 15 + z * (1.0 / 17 + z * (1.0 / 19 + z * (1.0 / 21)))
-    series = 1.0 / 9 + z * (1.0 / 11 + z * (1.0 / 13 + z * series))
-    series = 1.0 / 3 + z * (1.0 / 5 + z * (1.0 / 7 + z * series))
-    return k * 0.69314718055994530942 + 2 * (s + s * z * series)
-
-
 # ----------------------------------------------------------------------------------------------------------- losses
 # Each returns the loss of one output, y raw prediction and t target, and writes its slope ∂C/∂y. A loss that is a
-# multiple of another (mse and sse of the half square) has a scale, which the pass applies to both. Constants beside
-# a `floating` are cast to it, because Cython writes them as double, and float would be promoted.
+# multiple of another (mse and sse of the half square) has a scale, which the pass applies to both. Cases are told apart
+# by factors of 0 and 1 rather than by branches, which could not be foreseen. Constants beside a `floating` are cast to
+# it, because Cython writes them as double, and float would be promoted. Formulas that need an exponential compute in
+# double.
 
 cpdef enum LossCode:
     MSE
@@ -50,14 +11,29 @@ cpdef enum LossCode:
     SQUARED_ERROR
     ABSOLUTE
     HUBER
+    EPSILON_INSENSITIVE
+    SQUARED_EPSILON_INSENSITIVE
+    QUANTILE
+    POISSON
+    GAMMA
+    TWEEDIE
     LOG_LOSS
+    HINGE
+    SQUARED_HINGE
+    MODIFIED_HUBER
+    PERCEPTRON
+    CROSS_ENTROPY
+    C_FUNCTION
 
 
 cdef struct Loss:
     LossCode code
     double parameter
     double scale
+    double (*function)(double y, double t, double* slope_out) noexcept nogil    # of C_FUNCTION
 
+
+# ------------------------------------------------------------------------------------------------- targets are numbers
 
 cdef inline floating half_square(floating y, floating t, floating* slope_out) noexcept nogil:
     # C = r²/2, slope r, with r = y − t
@@ -66,47 +42,217 @@ cdef inline floating half_square(floating y, floating t, floating* slope_out) no
     return r * r / <floating>2
 
 
+cdef inline floating side_of(floating r, floating limit) noexcept nogil:
+    # +1 where r is above the limit, −1 where it is below −limit, else 0
+    return (r > limit) - (r < -limit)
+
+
+cdef inline floating not_negative(floating r) noexcept nogil:
+    # 1 where r ≥ 0, else 0 (−1 of what is not a number: compilers make a branch of a single comparison)
+    return (r >= <floating>0) - (r != r)
+
+
 cdef inline floating absolute(floating y, floating t, floating* slope_out) noexcept nogil:
     # C = |r|, slope sign(r), with r = y − t
     cdef floating r = y - t
-    slope_out[0] = (r > <floating>0) - (r < <floating>0)
+    slope_out[0] = side_of(r, <floating>0)
     return r * slope_out[0]
 
 
 cdef inline floating huber(floating y, floating t, floating delta, floating* slope_out) noexcept nogil:
     # C = s (r − s/2), slope s, with r = y − t and s = r clipped to ±δ: r²/2 inside, δ(|r| − δ/2) outside
     cdef floating r = y - t
-    cdef floating s = delta if r > delta else -delta if r < -delta else r
+    cdef floating side = side_of(r, delta)
+    cdef floating s = (<floating>1 - side * side) * r + side * delta
     slope_out[0] = s
     return s * (r - s / <floating>2)
 
 
-cdef inline floating log_loss(floating y, floating t, floating* slope_out) noexcept nogil:
-    # C = max(y, 0) − t y + log(1 + e), slope σ(y) − t, with e = exp(−|y|): nothing overflows or cancels
+cdef inline floating epsilon_insensitive(floating y, floating t, floating epsilon, floating* slope_out) noexcept nogil:
+    # C = max(0, |r| − ε), slope sign(r) where |r| > ε, with r = y − t
+    cdef floating r = y - t
+    slope_out[0] = side_of(r, epsilon)
+    return slope_out[0] * (r - slope_out[0] * epsilon)
+
+
+cdef inline floating squared_epsilon_insensitive(floating y, floating t, floating epsilon,
+                                                 floating* slope_out) noexcept nogil:
+    # C = q², slope 2q, with q what of r = y − t is beyond ±ε
+    cdef floating r = y - t
+    cdef floating side = side_of(r, epsilon)
+    cdef floating q = side * side * (r - side * epsilon)
+    slope_out[0] = q + q
+    return q * q
+
+
+cdef inline floating quantile(floating y, floating t, floating tau, floating* slope_out) noexcept nogil:
+    # C = τ (t − y) and slope −τ below the target, C = (1 − τ)(y − t) and slope 1 − τ above it
+    cdef floating r = y - t
+    cdef floating side = side_of(r, <floating>0)
+    cdef floating above = (side * side + side) / <floating>2
+    slope_out[0] = above * (<floating>1 - tau) - (above - side) * tau
+    return r * slope_out[0]
+
+
+# ----------------------------------------------------------------------------------- means of targets are exponentials
+
+cdef inline double saturated_exponential(double z, size_t itemsize) noexcept nogil:
+    # e^z, but never more than e^700, or in float32 (itemsize 4) e^80, so that it is finite
+    cdef double cap = 700 if itemsize == 8 else 80
+    return exponential(cap if z > cap else z)
+
+
+cdef inline floating poisson(floating y, floating t, floating* slope_out) noexcept nogil:
+    # C = e^y − t y, slope e^y − t
     cdef double raw = y, target = t
-    cdef double e = exp_of_negative(-raw if raw > 0 else raw)
-    if raw >= 0:
-        slope_out[0] = <floating>(((1 - target) - target * e) / (1 + e))
-        return <floating>((raw - target * raw) + log_of_one_plus(e))
-    slope_out[0] = <floating>(((1 - target) * e - target) / (1 + e))
-    return <floating>(-target * raw + log_of_one_plus(e))
+    cdef double mean = saturated_exponential(raw, sizeof(floating))
+    slope_out[0] = <floating>(mean - target)
+    return <floating>(mean - target * raw)
 
 
-cdef inline floating loss_of_output(Loss loss, floating y, floating t, floating* slope_out) noexcept nogil:
-    if loss.code == LOG_LOSS:
-        return log_loss(y, t, slope_out)
-    if loss.code == HUBER:
-        return huber(y, t, <floating>loss.parameter, slope_out)
+cdef inline floating gamma(floating y, floating t, floating* slope_out) noexcept nogil:
+    # C = y + t e^−y, slope 1 − t e^−y
+    cdef double raw = y, target = t
+    cdef double ratio = target * saturated_exponential(-raw, sizeof(floating))
+    slope_out[0] = <floating>(1 - ratio)
+    return <floating>(raw + ratio)
+
+
+cdef inline floating tweedie(floating y, floating t, double p, floating* slope_out) noexcept nogil:
+    # C = e^((2 − p) y) / (2 − p) − t e^((1 − p) y) / (1 − p), slope e^((2 − p) y) − t e^((1 − p) y)
+    cdef double raw = y, target = t
+    cdef double first = saturated_exponential((2 - p) * raw, sizeof(floating))
+    cdef double second = target * saturated_exponential((1 - p) * raw, sizeof(floating))
+    slope_out[0] = <floating>(first - second)
+    return <floating>(first / (2 - p) - second / (1 - p))
+
+
+# ------------------------------------------------------------------------ targets are 0 and 1; s = 2t − 1 is −1 and +1
+
+cdef inline floating log_loss(floating y, floating t, floating* slope_out) noexcept nogil:
+    # C = max(y, 0) − t y + log(1 + e), slope σ(y) − t, with e = exp(−|y|): nothing overflows or cancels.
+    # σ(y) is 1 / (1 + e) where y ≥ 0, else e / (1 + e)
+    cdef double raw = y, target = t
+    cdef double e = exp_of_negative(-fabs(raw))
+    cdef double below = raw < 0
+    cdef double above = 1 - below
+    slope_out[0] = <floating>(((1 - target) * (above + below * e) - target * (below + above * e)) / (1 + e))
+    return <floating>((above * raw - target * raw) + log_of_one_plus(e))
+
+
+cdef inline floating hinge(floating y, floating t, floating threshold, floating* slope_out) noexcept nogil:
+    # C = max(0, θ − s y), slope −s where s y ≤ θ; θ is 1, and 0 for the perceptron
+    cdef floating s = t + t - <floating>1
+    cdef floating short = threshold - s * y
+    cdef floating active = not_negative(short)
+    slope_out[0] = -s * active
+    return short * active
+
+
+cdef inline floating squared_hinge(floating y, floating t, floating* slope_out) noexcept nogil:
+    # C = q², slope −2 s q, with q = max(0, 1 − s y)
+    cdef floating s = t + t - <floating>1
+    cdef floating short = <floating>1 - s * y
+    cdef floating q = short * not_negative(short)
+    slope_out[0] = -(s + s) * q
+    return q * q
+
+
+cdef inline floating modified_huber(floating y, floating t, floating* slope_out) noexcept nogil:
+    # C = r (2q − r), slope −2 s r, with q = 1 − s y and r = q clipped to [0, 2]: q² inside, a straight line beyond 2
+    cdef floating s = t + t - <floating>1
+    cdef floating q = <floating>1 - s * y
+    cdef floating side = side_of(s * y, <floating>1)
+    cdef floating r = (<floating>1 - side * side) * q + (side * side - side)
+    slope_out[0] = -(s + s) * r
+    return r * (q + q - r)
+
+
+cdef inline double share_of(const floating* t, Py_ssize_t columns, Py_ssize_t k) noexcept nogil:
+    # what class k has of the target: given for each class, or all of it to the class whose index is given
+    return <double>t[k] if columns != 1 else <Py_ssize_t>t[0] == k
+
+
+cdef inline double cross_entropy(const floating* y, const floating* t, Py_ssize_t columns, Py_ssize_t K,
+                                 floating* slope_out) noexcept nogil:
+    # C = log Σ_j e^(y_j − y_top) + Σ_k t_k (y_top − y_k), slope softmax(y) − t, with y_top the largest score. Its own
+    # e^0 = 1 is kept apart from the others' sum, so that neither loses digits where one class is almost sure. Loops
+    # that do one thing can be vectorised.
+    cdef Py_ssize_t k, top = 0
+    cdef double highest, share, inverse, others = 0, value = 0
+    for k in range(1, K):
+        if y[k] > y[top]:
+            top = k
+    highest = y[top]
+    for k in range(K):
+        slope_out[k] = <floating>exp_of_negative(<double>y[k] - highest)
+    slope_out[top] = 0
+    for k in range(K):
+        others += <double>slope_out[k]
+    slope_out[top] = 1
+    inverse = 1 / (1 + others)
+    for k in range(K):
+        share = share_of(t, columns, k)
+        value += share * (highest - <double>y[k])
+        slope_out[k] = <floating>(((<double>slope_out[k] - share) - share * others) * inverse)
+    return value + (logarithm(1 + others) if others > 1 else log_of_one_plus(others))
+
+
+# ------------------------------------------------------------------------------------------------------- one and a row
+
+cdef inline floating c_function(const Loss* loss, floating y, floating t, floating* slope_out) noexcept nogil:
+    # a function of the user's own
+    cdef double slope = 0
+    cdef double value = loss.function(<double>y, <double>t, &slope)
+    slope_out[0] = <floating>slope
+    return <floating>value
+
+
+cdef floating other_loss(const Loss* loss, floating y, floating t, floating* slope_out) noexcept nogil:
+    cdef floating parameter = <floating>loss.parameter
     if loss.code == ABSOLUTE:
         return absolute(y, t, slope_out)
-    return half_square(y, t, slope_out)
+    elif loss.code == HUBER:
+        return huber(y, t, parameter, slope_out)
+    elif loss.code == EPSILON_INSENSITIVE:
+        return epsilon_insensitive(y, t, parameter, slope_out)
+    elif loss.code == SQUARED_EPSILON_INSENSITIVE:
+        return squared_epsilon_insensitive(y, t, parameter, slope_out)
+    elif loss.code == QUANTILE:
+        return quantile(y, t, parameter, slope_out)
+    elif loss.code == POISSON:
+        return poisson(y, t, slope_out)
+    elif loss.code == GAMMA:
+        return gamma(y, t, slope_out)
+    elif loss.code == TWEEDIE:
+        return tweedie(y, t, loss.parameter, slope_out)
+    elif loss.code == LOG_LOSS:
+        return log_loss(y, t, slope_out)
+    elif loss.code == HINGE or loss.code == PERCEPTRON:
+        return hinge(y, t, parameter, slope_out)
+    elif loss.code == SQUARED_HINGE:
+        return squared_hinge(y, t, slope_out)
+    elif loss.code == MODIFIED_HUBER:
+        return modified_huber(y, t, slope_out)
+    else:
+        return c_function(loss, y, t, slope_out)
 
 
-cdef inline double loss_of_row(Loss loss, const floating* y, const floating* t, Py_ssize_t K,
+cdef inline floating loss_of_output(const Loss* loss, floating y, floating t, floating* slope_out) noexcept nogil:
+    # the shortest is written in place, so that a block of rows keeps its registers; the others are called
+    if loss.code <= SQUARED_ERROR:
+        return half_square(y, t, slope_out)
+    return other_loss(loss, y, t, slope_out)
+
+
+cdef inline double loss_of_row(const Loss* loss, const floating* y, const floating* t, Py_ssize_t columns, Py_ssize_t K,
                                floating* slope_out) noexcept nogil:
-    # Σ_k C(y_k, t_k); 0·y_k is NaN where y_k is not finite, so that no flat loss can hide it
+    # Σ_k C(y_k, t_k); 0·y_k is NaN where y_k is not finite, so that no flat loss can hide it. `columns` targets are
+    # given: K, or to cross_entropy one, the index of the class.
     cdef Py_ssize_t k
     cdef double total = 0
+    if loss.code == CROSS_ENTROPY:
+        return cross_entropy(y, t, columns, K, slope_out)
     for k in range(K):
         total += <double>loss_of_output(loss, y[k], t[k], &slope_out[k]) + 0 * <double>y[k]
     return total * loss.scale

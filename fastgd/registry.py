@@ -30,13 +30,27 @@ def find(kind: str, registry: Mapping[str, type[T]], choice: str | T, base: type
     raise TypeError(f"{kind} must be a name or an instance of fastgd's {kind} classes, not {choice!r}")
 
 
+#: names of choices that are the user's own objects, which no name in a registry can bring back
+OWN = ("own", "c_function")
+
+
 def to_json(choice: Any) -> dict[str, Any]:
-    """Describe a choice by its name and its parameters."""
+    """Describe a choice by its name and its parameters.
+
+    Raises
+    ------
+    TypeError
+        It is an object or a function of the user's own.
+    """
+    if choice.name in OWN:
+        raise TypeError(f"{choice!r} cannot be saved: it is no name and numbers; give it again after loading")
     return {"name": choice.name, **(asdict(choice) if is_dataclass(choice) and not isinstance(choice, type) else {})}
 
 
 def from_json(kind: str, registry: Mapping[str, type[T]], described: Mapping[str, Any]) -> T:
     """Make the choice that :func:`to_json` described."""
+    if not isinstance(described, Mapping):
+        raise ValueError(f"{kind} {described!r} is not a description of one")
     name = str(described.get("name"))
     if name not in registry:
         raise ValueError(f"{kind} {name!r} is not known; allowed are {', '.join(map(repr, registry))}")

@@ -1,137 +1,291 @@
-"""Losses against numerical derivatives, torch and exact arithmetic."""
+"""Losses as choices: names, parameters, means and labels, the user's own, and what can be saved."""
 
 from __future__ import annotations
 
-import mpmath
+import ctypes
+import dataclasses
+import gc
+import weakref
+
 import numpy as np
 import pytest
+import scipy
 import torch
-from passes import relative
+from test_loss_values import compiled
 
-from fastgd import _kernels, engine, losses
+from fastgd import losses, optimizers, registry, schedules
 
-#: torch's losses with their mean over outputs turned into fastgd's sum (mse keeps the mean)
-TORCH = {
-    "mse": lambda y, t: torch.nn.functional.mse_loss(y, t),
-    "sse": lambda y, t: torch.nn.functional.mse_loss(y, t, reduction="sum"),
-    "squared_error": lambda y, t: torch.nn.functional.mse_loss(y, t, reduction="sum") / 2,
-    "absolute": lambda y, t: torch.nn.functional.l1_loss(y, t, reduction="sum"),
-    "huber": lambda y, t: torch.nn.functional.huber_loss(y, t, reduction="sum"),
-    "log_loss": lambda y, t: torch.nn.functional.binary_cross_entropy_with_logits(y, t, reduction="sum"),
-}
+Y = np.array([[-800.0], [-1.0], [-0.5], [0.0], [1.0], [800.0]])
+DOUBLE = ctypes.c_double
+POINTER = ctypes.POINTER(DOUBLE)
 
 
-def scores_and_targets(loss, rng=None, rows=200, K=3):
-    rng = rng or np.random.default_rng(0)
-    y = rng.normal(scale=3, size=(rows, K))
-    t = rng.uniform(size=y.shape) if loss.targets == "binary" else rng.normal(scale=3, size=y.shape)
-    return y, t
+@ctypes.CFUNCTYPE(DOUBLE, DOUBLE, DOUBLE, POINTER)
+def half_square(y, t, slope_out):
+    slope_out[0] = y - t
+    return (y - t) ** 2 / 2
 
 
-def compiled_value(loss, y, t, dtype="float64"):
-    """The loss of each row as the compiled pass sees it: a model of one feature, zero, and the bias y."""
-    values = []
-    for row, target in zip(y.astype(dtype), t.astype(dtype), strict=True):
-        K = row.size
-        params = np.concatenate([np.zeros(K, dtype), row])
-        sums = _kernels.loss_pass(
-            params, np.empty(2 * K, dtype), np.zeros((1, 1), dtype), target[None], None, engine.loss_numbers(loss, K)
-        )
-        values.append(sums[0])
-    return np.array(values)
+class LogCosh:
+    """A loss of the user's own."""
+
+    def value(self, y, t):
+        return np.log(np.cosh(y - t)).sum(axis=-1)
+
+    def slope(self, y, t):
+        return np.tanh(y - t)
 
 
-def test_the_slope_is_the_numerical_derivative_of_the_value(loss):
-    y, t = scores_and_targets(loss)
-    h = 1e-5
-    numerical = np.empty_like(y)
-    for k in range(y.shape[1]):
-        up, down = y.copy(), y.copy()
-        up[:, k] += h
-        down[:, k] -= h
-        numerical[:, k] = (loss.value(up, t) - loss.value(down, t)) / (2 * h)
-    away_from_kinks = np.abs(np.abs(y - t) - getattr(loss, "delta", 0)) > 2 * h
-    assert away_from_kinks.mean() > 0.99
-    np.testing.assert_allclose(loss.slope(y, t)[away_from_kinks], numerical[away_from_kinks], rtol=1e-6, atol=1e-8)
+class Cfunc:
+    """What Numba's cfunc decorator returns, as far as it is used."""
 
-
-def test_value_and_slope_are_those_of_torch(loss):
-    y, t = scores_and_targets(loss)
-    for row, target in zip(y, t, strict=True):
-        raw = torch.tensor(row, requires_grad=True)
-        value = TORCH[loss.name](raw, torch.tensor(target))
-        value.backward()
-        np.testing.assert_allclose(loss.value(row, target), value.item(), rtol=1e-13)
-        np.testing.assert_allclose(loss.slope(row, target), raw.grad.numpy(), rtol=1e-12, atol=1e-15)
-
-
-def test_every_loss_is_compared_with_torch():
-    assert set(TORCH) == set(losses.registry)
-
-
-def test_the_compiled_value_is_the_twins(loss, dtype):
-    y, t = scores_and_targets(loss)
-    expected = loss.value(y.astype(dtype), t.astype(dtype))
-    assert relative(compiled_value(loss, y, t, dtype), expected) < (1e-15 if dtype == "float64" else 1e-6)
-
-
-@pytest.mark.parametrize("extreme", [30.0, 700.0, 708.5, 745.5, 1e3, 1e6, 1e150])
-def test_extreme_scores_neither_overflow_nor_lose_digits(loss, extreme):
-    if loss.name in ("mse", "sse", "squared_error") and extreme > 1e153:
-        return
-    y = np.array([[extreme], [-extreme], [extreme], [-extreme]])
-    t = np.array([[0.0], [0.0], [1.0], [1.0]])
-    assert np.isfinite(loss.value(y, t)).all()
-    assert np.isfinite(loss.slope(y, t)).all()
-    np.testing.assert_allclose(
-        compiled_value(loss, y, t), loss.value(y, t), rtol=1e-15, atol=3e-308
-    )  # e^x is 0 below x = -708
-
-
-def test_log_loss_in_exact_arithmetic():
-    rng = np.random.default_rng(3)
-    y = np.concatenate([rng.normal(scale=s, size=400) for s in (1e-8, 1e-2, 1, 10, 300)] + [np.arange(-745.0, 746, 5)])
-    t = rng.choice([0.0, 1.0, 0.25], size=y.size)
-    mpmath.mp.dps = 700  # log(1 + e^745) − 745 is left with few of them
-    exact_value = [mpmath.log1p(mpmath.exp(mpmath.mpf(a))) - mpmath.mpf(b) * mpmath.mpf(a) for a, b in zip(y, t)]
-    exact_slope = [1 / (1 + mpmath.exp(-mpmath.mpf(a))) - mpmath.mpf(b) for a, b in zip(y, t)]
-    loss = losses.LogLoss()
-    value = compiled_value(loss, y[:, None], t[:, None])
-    in_units_of_the_last_place = [
-        abs(float((mpmath.mpf(a) - b) / max(abs(b), mpmath.mpf("1e-290")))) / 2**-52 for a, b in zip(value, exact_value)
-    ]
-    print(f"largest error of the compiled log loss: {max(in_units_of_the_last_place):.2f} units in the last place")
-    assert max(in_units_of_the_last_place) < 4
-    hard = t != 0.25  # where a probability is met, the slope passes through zero
-    slope, exact = loss.slope(y, t), np.array(exact_slope, float)
-    np.testing.assert_allclose(slope[hard], exact[hard], rtol=4e-15, atol=1e-300)
-    np.testing.assert_allclose(slope, exact, rtol=4e-15, atol=1e-16)
-
-
-def test_means_and_labels():
-    y = np.array([[-800.0], [-1.0], [0.0], [1.0], [800.0]])
-    loss = losses.LogLoss()
-    np.testing.assert_allclose(loss.mean(y), torch.sigmoid(torch.tensor(y)).numpy(), rtol=1e-14)
-    np.testing.assert_array_equal(loss.label(y)[:, 0], [0, 0, 0, 1, 1])
-    with pytest.raises(ValueError, match="'mse' has no labels"):
-        losses.MSE().label(y)
-
-
-@pytest.mark.parametrize("delta", [0, -1.0, np.nan, np.inf])
-def test_delta_must_be_positive(delta):
-    with pytest.raises(ValueError, match=r"delta=.* must be a finite number above 0"):
-        losses.Huber(delta=delta)
+    def __init__(self, function):
+        self.ctypes = function
+        self.address = ctypes.cast(function, ctypes.c_void_p).value
 
 
 def test_names_are_looked_up_with_a_clear_message():
     assert losses.get("huber") == losses.Huber()
+    assert losses.get("hinge") != losses.get("perceptron")
     with pytest.raises(ValueError, match="loss='hubert' is not known; allowed are 'mse', 'sse'"):
         losses.get("hubert")
+    for wrong in (3, None, losses.MSE, half_square):
+        with pytest.raises(TypeError, match="loss must be a name or an instance"):
+            losses.get(wrong)
 
-    class Own(losses.MSE):
-        pass
 
-    with pytest.raises(TypeError, match="loss must be a name or an instance"):
-        losses.get(Own())
-    with pytest.raises(TypeError, match="loss must be a name or an instance"):
-        losses.get(3)  # type: ignore[arg-type]
+def test_every_loss_says_what_it_is(loss):
+    assert loss == type(loss)()
+    assert repr(loss).startswith(type(loss).__name__)
+    assert hash(loss) == hash(type(loss)())
+    assert loss.targets in ("real", "binary", "labels", "non-negative", "positive", "classes")
+    assert loss.compiled
+    assert loss.address == 0
+    assert loss.coupled == (loss.targets == "classes")
+    assert registry.from_json("loss", losses.registry, registry.to_json(loss)) == loss
+
+
+@pytest.mark.parametrize(
+    ("make", "bad", "allowed"),
+    [
+        (losses.Huber, {"delta": [0, -1.0, np.nan, np.inf]}, "a finite number above 0"),
+        (losses.EpsilonInsensitive, {"epsilon": [-0.1, np.nan, np.inf]}, "a finite number of at least 0"),
+        (losses.SquaredEpsilonInsensitive, {"epsilon": [-0.1, np.nan, np.inf]}, "a finite number of at least 0"),
+        (losses.Quantile, {"tau": [0, 1, -0.5, 1.5, np.nan]}, "a number above 0 and below 1"),
+        (losses.Tweedie, {"power": [1, 2, 0, 3.0, np.nan]}, "a number above 1 and below 2"),
+    ],
+)
+def test_parameters_out_of_range_are_refused(make, bad, allowed):
+    ((name, values),) = bad.items()
+    for value in values:
+        with pytest.raises(ValueError, match=rf"{name}={value!r} must be {allowed}".replace("(", r"\(")):
+            make(**{name: value})
+    for value in ("1", None, True, [0.5]):
+        with pytest.raises(TypeError, match=rf"{name}=.* must be {allowed}"):
+            make(**{name: value})
+    loss = make(**{name: np.float32(1.25) if make is losses.Tweedie else np.float32(0.25)})
+    assert type(loss.parameter) is float
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(loss, name, 0.5)
+
+
+def test_parameters_change_the_formula():
+    y, t = np.array([3.0, -3.0]), np.array([0.0, 0.0])
+    assert losses.EpsilonInsensitive(epsilon=1.0).value(y, t) == 4
+    assert losses.SquaredEpsilonInsensitive(epsilon=1.0).value(y, t) == 8
+    np.testing.assert_array_equal(losses.Quantile(tau=0.75).slope(y, t), [0.25, -0.75])
+    assert losses.Quantile(tau=0.75).value(y, t) == 3
+    np.testing.assert_array_equal(losses.Huber(delta=2.0).slope(y, t), [2, -2])
+    assert losses.Huber(delta=2.0).value(y, t) == 8
+    np.testing.assert_allclose(losses.Tweedie(power=1.25).slope(y, t + 2), np.exp(0.75 * y) - 2 * np.exp(-0.25 * y))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [losses.Huber(2.0), losses.EpsilonInsensitive(1.0), losses.SquaredEpsilonInsensitive(1.0), losses.Quantile(0.8)],
+)
+def test_the_compiled_formula_has_the_parameters_too(loss, dtype):
+    y = np.random.default_rng(0).normal(scale=3, size=(40, 1)).astype(dtype)
+    t = np.zeros_like(y)
+    values, slopes = compiled(loss, y, t)
+    np.testing.assert_allclose(values, loss.value(y, t), rtol=1e-6 if dtype == "float32" else 1e-14)
+    np.testing.assert_allclose(slopes, loss.slope(y, t), rtol=1e-6 if dtype == "float32" else 1e-14)
+
+
+def test_means_are_those_of_the_link(dtype):
+    y = Y.astype(dtype)
+    for name in ("mse", "absolute", "huber", "quantile", "epsilon_insensitive"):
+        assert losses.get(name).mean(y) is y
+    rtol = 1e-6 if dtype == "float32" else 1e-14
+    np.testing.assert_allclose(losses.LogLoss().mean(y), torch.sigmoid(torch.tensor(y)).numpy(), rtol=rtol)
+    np.testing.assert_array_equal(losses.ModifiedHuber().mean(y)[:, 0], [0, 0, 0.25, 0.5, 1, 1])
+    for name in ("poisson", "gamma", "tweedie"):
+        mean = losses.get(name).mean(y)
+        assert mean.dtype == dtype
+        np.testing.assert_allclose(mean[:-1], np.exp(y[:-1]), rtol=rtol)
+        np.testing.assert_allclose(mean[-1], np.exp(80.0 if dtype == "float32" else 700.0), rtol=rtol)
+    scores = np.random.default_rng(0).normal(scale=300, size=(50, 4)).astype(dtype)
+    softmax = losses.CrossEntropy().mean(scores)
+    assert softmax.dtype == dtype
+    np.testing.assert_allclose(softmax, torch.softmax(torch.tensor(scores.astype(float)), 1).numpy(), 1e-6, 1e-30)
+    np.testing.assert_allclose(softmax.sum(axis=1), 1, rtol=rtol)
+
+
+@pytest.mark.parametrize("name", ["hinge", "squared_hinge", "perceptron"])
+def test_margins_are_no_probabilities(name):
+    with pytest.raises(ValueError, match=rf"'{name}' has no probabilities.*use kind='raw' or 'label'"):
+        losses.get(name).mean(Y)
+
+
+def test_labels():
+    for name, choice in losses.registry.items():
+        if choice.targets in ("binary", "labels"):
+            np.testing.assert_array_equal(losses.get(name).label(Y)[:, 0], [0, 0, 0, 0, 1, 1])
+        elif choice.targets != "classes":
+            with pytest.raises(ValueError, match=f"'{name}' has no labels"):
+                losses.get(name).label(Y)
+    label = losses.CrossEntropy().label(np.array([[1.0, 3.0, 2.0], [5.0, 5.0, -1.0]]))
+    np.testing.assert_array_equal(label, [[1], [0]])
+
+
+def test_an_object_of_the_users_is_wrapped():
+    own = LogCosh()
+    loss = losses.get(own)
+    assert loss == losses.Own(own) == losses.get(loss)
+    assert (loss.compiled, loss.targets, loss.address) == (False, "real", 0)
+    y, t = np.random.default_rng(0).normal(size=(2, 20, 3))
+    np.testing.assert_array_equal(loss.value(y, t), own.value(y, t))
+    np.testing.assert_array_equal(loss.slope(y, t), own.slope(y, t))
+    assert loss.slope(y.astype("float32"), t).dtype == "float32"
+    assert np.isnan(loss.value([0.0, np.inf], [0.0, 0.0]))
+    assert loss.mean(Y) is Y
+    with pytest.raises(ValueError, match="has no labels"):
+        loss.label(Y)
+
+
+def test_a_subclass_of_one_of_the_losses_is_the_users_own():
+    class Halved(losses.LogLoss):
+        def scale(self, outputs):
+            return 0.5
+
+    loss = losses.get(Halved())
+    assert isinstance(loss, losses.Own)
+    assert loss.targets == "binary"
+    assert loss.value([3.0, 1.0], [0.0, 1.0]) == losses.LogLoss().value([3.0, 1.0], [0.0, 1.0]) / 2
+
+
+def test_targets_of_an_own_loss():
+    for targets in ("binary", "labels"):
+        loss = losses.Own(LogCosh(), targets=targets)
+        np.testing.assert_array_equal(loss.label(Y)[:, 0], [0, 0, 0, 0, 1, 1])
+        with pytest.raises(ValueError, match="no link that is known"):
+            loss.mean(Y)
+    assert losses.Own(LogCosh(), targets="classes").label(np.array([[1.0, 3.0]])) == [[1]]
+    with pytest.raises(ValueError, match="targets='count' is not known; allowed are 'real', 'binary'"):
+        losses.Own(LogCosh(), targets="count")
+    with pytest.raises(ValueError, match="targets='classes' is not known; allowed are 'real', 'binary'"):
+        losses.CFunction(half_square, targets="classes")
+
+
+def test_an_object_without_the_methods_is_refused():
+    for wrong in (object(), LogCosh, "mse", 3.0):
+        with pytest.raises(TypeError, match=r"must be an object with methods value\(y, t\) and slope\(y, t\)"):
+            losses.Own(wrong)
+
+
+def test_an_own_loss_of_the_wrong_shape_is_refused():
+    class Wrong:
+        def value(self, y, t):
+            return (y - t) ** 2
+
+        def slope(self, y, t):
+            return (y - t).sum(axis=-1)
+
+    loss = losses.get(Wrong())
+    with pytest.raises(TypeError, match=r"value of loss .*Wrong.* returned an array of shape \(4, 3\), not \(4,\)"):
+        loss.value(np.zeros((4, 3)), np.zeros((4, 3)))
+    with pytest.raises(TypeError, match=r"slope of loss .*Wrong.* returned an array of shape \(4,\), not \(4, 3\)"):
+        loss.slope(np.zeros((4, 3)), np.zeros((4, 3)))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        half_square,
+        Cfunc(half_square),
+        scipy.LowLevelCallable(half_square),
+        ctypes.cast(half_square, ctypes.c_void_p).value,
+        ctypes.CFUNCTYPE(DOUBLE, DOUBLE, DOUBLE, ctypes.c_void_p)(ctypes.cast(half_square, ctypes.c_void_p).value),
+    ],
+    ids=["ctypes", "numba", "scipy", "address", "void pointer"],
+)
+def test_a_function_in_c_runs_in_the_compiled_pass(function, dtype):
+    loss, same = losses.CFunction(function), losses.SquaredError()
+    assert losses.get(loss) is loss
+    assert (loss.compiled, loss.coupled, loss.targets) == (True, False, "real")
+    assert loss.address == ctypes.cast(half_square, ctypes.c_void_p).value
+    y, t = np.random.default_rng(0).normal(size=(2, 20, 3)).astype(dtype)
+    values, slopes = compiled(loss, y, t)
+    rtol = 1e-6 if dtype == "float32" else 1e-14
+    for found in (values, loss.value(y, t)):
+        np.testing.assert_allclose(found, same.value(y, t), rtol=rtol)
+    for found in (slopes, loss.slope(y, t)):
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, same.slope(y, t), rtol=rtol)
+    assert loss.mean(Y) is Y
+    np.testing.assert_array_equal(losses.CFunction(function, targets="labels").label(Y)[:, 0], [0, 0, 0, 0, 1, 1])
+
+
+def test_a_function_that_writes_no_slope_has_none():
+    @ctypes.CFUNCTYPE(DOUBLE, DOUBLE, DOUBLE, POINTER)
+    def forgetful(y, t, slope_out):
+        return y
+
+    loss = losses.CFunction(forgetful)
+    assert not loss.slope(Y, 0 * Y).any()
+    assert not compiled(loss, Y, 0 * Y)[1].any()
+
+
+def test_a_function_lives_as_long_as_its_loss():
+    function = ctypes.CFUNCTYPE(DOUBLE, DOUBLE, DOUBLE, POINTER)(lambda y, t, slope_out: y)
+    alive, loss = weakref.ref(function), losses.CFunction(function)
+    del function
+    gc.collect()
+    assert alive() is not None
+    assert loss.value([2.0], [0.0]) == 2
+    del loss
+    gc.collect()
+    assert alive() is None
+
+
+def test_functions_of_another_kind_are_refused():
+    takes = "takes (.*) and returns .*; allowed is double f"
+    for signature in ((DOUBLE, DOUBLE, DOUBLE), (None, DOUBLE, DOUBLE, POINTER), (DOUBLE, DOUBLE, DOUBLE, DOUBLE)):
+        other = ctypes.CFUNCTYPE(*signature)(lambda *given: 0.0)
+        for wrong in (other, Cfunc(other)):
+            with pytest.raises(TypeError, match=takes):
+                losses.CFunction(wrong)
+    with pytest.raises(TypeError, match=r"returns c_int; allowed is double f"):
+        losses.CFunction(ctypes.pythonapi.Py_IsInitialized)
+    with pytest.raises(TypeError, match="has the signature 'double .double, double.'; allowed is double f"):
+        losses.CFunction(scipy.LowLevelCallable(ctypes.CFUNCTYPE(DOUBLE, DOUBLE, DOUBLE)(lambda y, t: 0.0)))
+    with pytest.raises(TypeError, match="needs the GIL"):
+        losses.CFunction(ctypes.PYFUNCTYPE(DOUBLE, DOUBLE, DOUBLE, POINTER)(lambda y, t, slope_out: 0.0))
+    with pytest.raises(TypeError, match="user_data"):
+        losses.CFunction(scipy.LowLevelCallable(half_square, user_data=ctypes.c_void_p(8)))
+    with pytest.raises(ValueError, match="null pointer"):
+        losses.CFunction(ctypes.CFUNCTYPE(DOUBLE, DOUBLE, DOUBLE, POINTER)())
+    for wrong in (lambda y, t: 0.0, "half_square", 1.5, None, True):
+        with pytest.raises(TypeError, match=r"function=.* must be a function double f\(double y, double t"):
+            losses.CFunction(wrong)
+    for wrong in (0, -8):
+        with pytest.raises(ValueError, match=f"function={wrong} must be an address, above 0"):
+            losses.CFunction(wrong)
+
+
+def test_what_is_the_users_own_cannot_be_saved():
+    for own in (losses.Own(LogCosh()), losses.CFunction(half_square), schedules.get(lambda t: 1 / t)):
+        with pytest.raises(TypeError, match="cannot be saved.*give it again"):
+            registry.to_json(own)
+    assert registry.to_json(losses.Quantile(0.25)) == {"name": "quantile", "tau": 0.25}
+    assert registry.to_json(optimizers.get("sgd"))["name"] == "sgd"

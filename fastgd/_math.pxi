@@ -1,0 +1,108 @@
+# ---------------------------------------------------------------------------------------- exponentials and logarithms
+# Our own, because libm's differ from machine to machine in the last bit. All are within 2 units in the last place, and
+# what is not a number stays so.
+
+from libc.stdint cimport uint64_t
+
+cdef union Bits:
+    double number
+    uint64_t bits
+
+
+cdef inline double split_exponential(double x, double tail, double* power_out) noexcept nogil:
+    # e^(x + tail) = 2^k (1 + p) with k = round(x / ln 2): returns p = e^r − 1 by its Taylor series, |r| ≤ ln 2 / 2, and
+    # writes 2^k. For −708 ≤ x ≤ 709 and a tail that is small beside 1; there is no branch, so that loops stay straight.
+    cdef Bits shifted, power
+    cdef double k, r, z, even, odd
+    shifted.number = x * 1.4426950408889634 + 6755399441055744.0       # 1.5 · 2^52 + k: its last bits are k
+    k = shifted.number - 6755399441055744.0
+    r = (x - k * 0.693147180369123816490) - (k * 1.90821492927058770002e-10 - tail)     # ln 2 in two parts
+    power.bits = (shifted.bits + 1023) << 52
+    power_out[0] = power.number
+    z = r * r                                       # even and odd powers apart: two chains wait less than a long one
+    even = 1.0 / 40320 + z * (1.0 / 3628800 + z * (1.0 / 479001600.0))
+    odd = 1.0 / 362880 + z * (1.0 / 39916800 + z * (1.0 / 6227020800.0))
+    even = 1.0 / 2 + z * (1.0 / 24 + z * (1.0 / 720 + z * even))
+    odd = 1.0 / 6 + z * (1.0 / 120 + z * (1.0 / 5040 + z * odd))
+    return r + z * (even + r * odd)
+
+
+cdef inline double exponential(double x) noexcept nogil:
+    # e^x for x ≤ 709; 0 below −708
+    cdef double power, p = split_exponential(x, 0, &power)
+    return 0 if x < -708 else power * (1 + p)
+
+
+cdef inline double exp_of_negative(double x) noexcept nogil:
+    # e^x for x ≤ 0; 0 below −708
+    return exponential(x)
+
+
+cdef inline double expm1_of_negative(double x) noexcept nogil:
+    # e^x − 1 for x ≤ 0, small x keep their digits
+    cdef double power, p = split_exponential(x, 0, &power)
+    return -1 if x < -708 else power * p + (power - 1)
+
+
+cdef inline double log_of_one_plus(double f) noexcept nogil:
+    # log(1 + f) for √½ ≤ 1 + f ≤ 2: 2 atanh(s) with s = f / (2 + f), written as f − s (f − …), which rounds less
+    cdef double s = f / (2 + f)
+    cdef double z = s * s
+    cdef double w = z * z
+    cdef double even = 2.0 / 19 + w * (2.0 / 23 + w * (2.0 / 27 + w * (2.0 / 31)))
+    cdef double odd = 2.0 / 21 + w * (2.0 / 25 + w * (2.0 / 29 + w * (2.0 / 33)))
+    even = 2.0 / 3 + w * (2.0 / 7 + w * (2.0 / 11 + w * (2.0 / 15 + w * even)))
+    odd = 2.0 / 5 + w * (2.0 / 9 + w * (2.0 / 13 + w * (2.0 / 17 + w * odd)))
+    return f - s * (f - z * (even + z * odd))
+
+
+cdef inline double mantissa(double x, double* k_out) noexcept nogil:
+    # x = 2^k m for x > 0 that is not subnormal: returns m, √½ ≤ m ≤ √2
+    cdef Bits of
+    cdef int64_t k
+    of.number = x
+    of.bits += 0x95F619980C433ULL                    # from √½ · 2^(k+1) on the exponent is one more
+    k = <int64_t>(of.bits >> 52) - 1023
+    of.number = x
+    of.bits -= <uint64_t>k << 52
+    k_out[0] = <double>k
+    return of.number
+
+
+cdef inline double logarithm(double x) noexcept nogil:
+    # log x for x > 0 that is not subnormal
+    cdef double k, m = mantissa(x, &k)
+    return k * 0.693147180369123816490 + (log_of_one_plus(m - 1) + k * 1.90821492927058770002e-10)
+
+
+cdef inline double upper(double x) noexcept nogil:
+    # x without its last 27 bits: products of two such numbers are exact
+    cdef Bits of
+    of.number = x
+    of.bits &= ~(((<uint64_t>1) << 27) - 1)
+    return of.number
+
+
+cdef inline double power(double x, double y) noexcept nogil:
+    # x^y for x > 0 that is not subnormal, but never above e^708; 0 below e^−708. The logarithm is kept in two parts,
+    # log x = whole + left, and so is its product with y, because what is lost there grows with the size of y log x.
+    cdef double k, m = mantissa(x, &k), f = m - 1
+    cdef double divisor = (m + 1073741824.0 - 1073741824.0) + 1                  # 1 + m to a multiple of 2^−22
+    cdef double s = f / (m + 1)
+    cdef double s_high = s + 6291456.0 - 6291456.0                               # to a multiple of 2^−30
+    cdef double s_low = ((f - s_high * divisor) - s_high * (m - (divisor - 1))) / (m + 1)
+    cdef double z = s * s, series, high, low, whole, left, y_high = upper(y), product, rest, scale, p
+    series = 2.0 / 15 + z * (2.0 / 17 + z * (2.0 / 19 + z * (2.0 / 21)))
+    series = 2.0 / 9 + z * (2.0 / 11 + z * (2.0 / 13 + z * series))
+    series = 2.0 / 3 + z * (2.0 / 5 + z * (2.0 / 7 + z * series))
+    high = k * 0.693147180369123816490 + 2 * s_high                              # exact
+    low = k * 1.90821492927058770002e-10 + (2 * s_low + s * z * series)
+    whole = high + low
+    left = (high - whole) + low
+    product = y_high * upper(whole)                                              # exact
+    rest = y_high * (whole - upper(whole)) + ((y - y_high) * whole + y * left)
+    if product > 708:
+        product = 708
+        rest = 0
+    p = split_exponential(product, rest, &scale)
+    return 0 if product < -708 else scale * (1 + p)
