@@ -1,0 +1,163 @@
+"""Method: all that says how the parameters move, checked as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastgd import optimizers, penalties, schedules
+from fastgd.losses import Loss
+from fastgd.optimizers import FTRL, Adam, Optimizer
+from fastgd.penalties import Penalty
+from fastgd.registry import check_count, check_number
+from fastgd.schedules import Constant, PassiveAggressive, Schedule
+
+__all__ = ["Method"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Method:
+    """How the parameters move: an optimizer, a penalty, a schedule of its rate, averaging and clipping.
+
+    One update clips the gradient, adds the decay of weights, moves them along it, and settles an L1 penalty.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Makes the update.
+    penalty : Penalty, optional
+        Added to the loss.
+    schedule : Schedule, default ``Constant()``
+        The learning rate of each update, from the optimizer's.
+    average : int, default 0
+        The update from which the model is the mean of the iterates; 0 for never.
+    clip_value : float, optional
+        The largest |∂C/∂w| of an update for each parameter.
+    clip_norm : float, optional
+        The largest ‖∂C/∂w‖ of an update over all parameters, after ``clip_value``.
+
+    Examples
+    --------
+    >>> from fastgd import losses, method
+    >>> made = method.Method.make(losses.get("mse"), sizes=(4, 1), optimizer="sgd", penalty="l2", average=True)
+    >>> made.penalty, made.average
+    (L2(alpha=0.0001, include_bias=False), 1)
+    """
+
+    optimizer: Optimizer
+    penalty: Penalty | None = None
+    schedule: Schedule = Constant()  # noqa: RUF009 - it is frozen
+    average: int = 0
+    clip_value: float | None = None
+    clip_norm: float | None = None
+
+    @classmethod
+    def make(
+        cls,
+        loss: Loss,
+        sizes: Sequence[int],
+        batch_size: int = 1,
+        *,
+        optimizer: str | Optimizer,
+        penalty: str | Penalty | None = None,
+        schedule: str | Schedule | Callable[[int], float] = "constant",
+        average: bool | int = False,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+    ) -> Method:
+        """Return the method of these choices, or refuse what makes no sense for the loss and the model.
+
+        Parameters
+        ----------
+        loss : Loss
+        sizes : sequence of int
+            The widths of the model's layers, (d, h1, …, K).
+        batch_size : int, default 1
+            Rows in an update.
+        optimizer, penalty, schedule
+            Names in their registries, or instances; a callable is a schedule of its own.
+        average : bool or int, default False
+            Whether to average, from the first update or from that number on.
+        clip_value, clip_norm : float, optional
+            Above 0.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A choice that is not known, or choices that don't go together.
+        """
+        method = cls(
+            optimizers.get(optimizer),
+            penalties.get(penalty),
+            schedules.get(schedule),
+            int(average) if isinstance(average, (bool, np.bool_)) else check_count("average", average, low=0),
+            None if clip_value is None else check_number("clip_value", clip_value, open_below=True),
+            None if clip_norm is None else check_number("clip_norm", clip_norm, open_below=True),
+        )
+        method._check_penalty()
+        method._check_schedule(loss, sizes, batch_size)
+        return method
+
+    def _check_penalty(self) -> None:
+        optimizer, penalty = self.optimizer, self.penalty
+        if penalty is None:
+            return
+        given = f"penalty={penalty!r} does not go with optimizer={optimizer!r}"
+        if isinstance(optimizer, FTRL):
+            raise ValueError(f"{given}: FTRL has an l1 and an l2 of its own")
+        if optimizer.decoupled:
+            raise ValueError(f"{given}: its own weight_decay shrinks the weights; give that, or take Adam")
+        if optimizer.weight_decay:
+            raise ValueError(f"{given}: both decay the weights; set weight_decay=0 or penalty=None")
+        if penalty.l1 and not optimizer.is_plain:
+            raise ValueError(f"{given}: an L1 penalty needs SGD without momentum, or FTRL(l1=…) in place of both")
+        if isinstance(optimizer, Adam) and optimizer.lazy:
+            raise ValueError(f"{given}: a lazy update leaves out weights that the penalty would move")
+
+    def _check_schedule(self, loss: Loss, sizes: Sequence[int], batch_size: int) -> None:
+        given = f"schedule={self.schedule!r} does not go with"
+        if isinstance(self.optimizer, FTRL) and not isinstance(self.schedule, Constant):
+            raise ValueError(
+                f"{given} optimizer={self.optimizer!r}: FTRL has a rate for each weight; allowed is 'constant'"
+            )
+        if not isinstance(self.schedule, PassiveAggressive):
+            return
+        if not self.optimizer.is_plain:
+            raise ValueError(f"{given} optimizer={self.optimizer!r}; allowed is SGD without momentum")
+        if self.optimizer.lr == 0:
+            raise ValueError(f"lr={self.optimizer.lr!r} must be above 0: it is the aggressiveness of {self.schedule!r}")
+        if batch_size != 1:
+            raise ValueError(f"{given} batch_size={batch_size!r}; allowed is 1")
+        if len(sizes) != 2:
+            raise ValueError(f"{given} a network of sizes {tuple(sizes)!r}; allowed are models without hidden layers")
+        if loss.coupled or loss.targets in ("non-negative", "positive"):
+            raise ValueError(f"{given} loss={loss!r}: its outputs are coupled or on the log scale")
+        for name in ("clip_value", "clip_norm"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{given} {name}={getattr(self, name)!r}; allowed is None")
+
+    def penalised(self, on_weight: Array) -> Array:
+        """Return whether the penalty acts on each parameter, from whether each is a weight (P,)."""
+        if self.penalty is None:
+            return np.zeros_like(on_weight)
+        return np.ones_like(on_weight) if self.penalty.include_bias else on_weight
+
+    def decay(self, on_weight: Array) -> Array:
+        """Return the decay of each parameter (P,): weight decay, or the penalty's l2."""
+        if self.penalty is None:
+            return np.full(on_weight.shape, self.optimizer.weight_decay)
+        return self.penalty.l2 * self.penalised(on_weight)
+
+    def clip(self, gradient: Array) -> Array:
+        """Return the gradient clipped by value, then by norm with torch's factor min(1, clip_norm / (norm + 1e-6))."""
+        if self.clip_value is not None:
+            gradient = np.clip(gradient, -self.clip_value, self.clip_value)
+        if self.clip_norm is not None:
+            gradient = gradient * min(1.0, self.clip_norm / (float(np.linalg.norm(gradient)) + 1e-6))
+        return gradient
