@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from fastgd import data, losses
 from fastgd.descent import Path, slope_at, value_at
+from fastgd.evaluation import evaluate
 from fastgd.extras import need
 from fastgd.history import History
-from fastgd.model import Linear, evaluate
+from fastgd.model import Linear
 from fastgd.registry import check_number
 
 if TYPE_CHECKING:
