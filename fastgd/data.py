@@ -1,8 +1,8 @@
 """The door: every check on X, targets and sample weights, and the slices of them that a pass can read.
 
-An X that is C-contiguous and of the model's dtype is read in place, read-only and memory-mapped arrays included. Any
-other (strided, Fortran-ordered, of another dtype or byte order, integers) is converted slice by slice, never whole.
-Targets and weights are small and are converted once.
+An X that is C-contiguous and of the model's dtype is read in place, read-only and memory-mapped arrays included, and
+so are the three arrays of a CSR matrix. Any other (strided, Fortran-ordered, of another dtype or byte order, integers)
+is converted slice by slice, never whole. Targets and weights are small and are converted once.
 """
 
 from __future__ import annotations
@@ -13,74 +13,36 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastgd.arrays import check_kind, converted, is_sparse, numbers, ready
 from fastgd.losses import Loss
+from fastgd.sparse import CSR, from_scipy, places
+from fastgd.targets import targets
+
+__all__ = ["CSR", "Rows", "Slice", "check_rows", "is_sparse", "numbers", "rows_matrix", "samples", "targets"]
 
 Array = npt.NDArray[Any]
 
-
-def numbers(name: str, value: npt.ArrayLike) -> Array:
-    """Return the value as an array of real numbers, without a copy where it is one."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold real numbers, not values of dtype {array.dtype}")
-    if array.dtype.itemsize > 8:
-        raise TypeError(f"{name} has dtype {array.dtype}; allowed are integers, booleans and floats of up to 64 bits")
-    return array
+LARGEST_ROWS = 1024  # among which the largest number is looked for at once
 
 
-def matrix(name: str, value: npt.ArrayLike, columns: int) -> Array:
-    """Return the value as an array of shape (n, columns) with n ≥ 1."""
-    array = numbers(name, value)
-    if array.ndim != 2 or array.shape[1] != columns:
-        hint = f"; use {name}.reshape(-1, 1)" if array.ndim == 1 and columns == 1 else ""
-        raise ValueError(f"{name} has shape {array.shape}; the model takes (n, {columns}){hint}")
-    if array.shape[0] == 0:
-        raise ValueError(f"{name} has no rows")
-    return array
+def rows_matrix(name: str, value: Any, columns: int) -> Array | CSR:
+    """Return the value as an array of real numbers (n, columns) with n ≥ 1, or as CSR if it is one of scipy.sparse.
 
-
-def ready(array: Array, dtype: np.dtype[Any]) -> bool:
-    """Tell whether a pass can read the array in place."""
-    return array.dtype == dtype and array.dtype.isnative and array.flags.c_contiguous and array.flags.aligned
-
-
-def converted(array: Array, dtype: np.dtype[Any]) -> Array:
-    """Return the array as a pass can read it; a number too large for the dtype becomes inf, which the pass finds."""
-    if ready(array, dtype):
-        return array
-    with np.errstate(over="ignore"):
-        return np.require(array, dtype, ["C", "A"])
-
-
-def targets(
-    name: str, value: npt.ArrayLike, rows: int, outputs: int, loss: Loss, dtype: np.dtype[Any]
-) -> tuple[Array, bool]:
-    """Return the targets as (rows, outputs) in the dtype, and whether they were −1 and +1; or refuse them.
-
-    Binary targets become probabilities: −1 becomes 0.
+    A sparse array of one dimension is a row.
     """
-    array = numbers(name, value)
-    allowed = f"({rows}, {outputs})" + (f" or ({rows},)" if outputs == 1 else "")
-    if array.shape != (rows, outputs) and not (outputs == 1 and array.shape == (rows,)):
-        raise ValueError(f"{name} has shape {array.shape}; allowed is {allowed}")
-    array = converted(array, dtype).reshape(rows, outputs)
-    low, high = array.min(), array.max()
-    if not (np.isfinite(low) and np.isfinite(high)):
-        row, column = np.argwhere(~np.isfinite(array))[0]
-        given = np.asarray(value).reshape(rows, outputs)[row, column]
-        raise ValueError(f"{name} has {given} in row {row}; targets must be finite in {dtype}")
-    signed = loss.targets == "binary" and (low < 0 or high > 1)
-    if signed:
-        neither = np.abs(array) != 1
-        wrong = np.argwhere(neither & ((array < 0) | (array > 1)))
-        wrong = wrong if wrong.size else np.argwhere(neither)
-        if wrong.size:
-            raise ValueError(
-                f"{name} has {array[tuple(wrong[0])]:g} in row {wrong[0][0]}, beside values from {low:g} to {high:g}; "
-                f"loss {loss.name!r} takes 0 and 1, or -1 and +1, or probabilities in [0, 1]"
-            )
-        array = (array + 1) / 2
-    return array, bool(signed)
+    sparse = is_sparse(value)
+    if sparse:
+        check_kind(name, value.dtype)
+        shape = (1, *value.shape) if len(value.shape) == 1 else value.shape
+    else:
+        value = numbers(name, value)
+        shape = value.shape
+    if len(shape) != 2 or shape[1] != columns:
+        hint = f"; use {name}.reshape(-1, 1)" if len(shape) == 1 and columns == 1 else ""
+        raise ValueError(f"{name} has shape {shape}; the model takes (n, {columns}){hint}")
+    if shape[0] == 0:
+        raise ValueError(f"{name} has no rows")
+    return from_scipy(name, value, shape) if sparse else value
 
 
 def sample_weights(value: npt.ArrayLike | None, rows: int, dtype: np.dtype[Any]) -> Array | None:
@@ -102,7 +64,10 @@ def sample_weights(value: npt.ArrayLike | None, rows: int, dtype: np.dtype[Any])
 
 @dataclass
 class Slice:
-    """What one call of a pass reads: places ``start`` to ``stop`` of ``order`` in X, T and weights."""
+    """What one call of a pass reads: places ``start`` to ``stop`` of ``order`` in X, T and weights.
+
+    X is dense (n, d), or the values of CSR rows with their ``indices`` and ``indptr``.
+    """
 
     X: Array
     T: Array
@@ -110,13 +75,25 @@ class Slice:
     order: Array | None
     start: int
     stop: int
+    indices: Array | None = None
+    indptr: Array | None = None
+
+    def largest(self) -> float:
+        """Return the largest |x| among the rows that are visited."""
+        visited = (np.arange(len(self.T)) if self.order is None else self.order)[self.start : self.stop]
+        largest = 0.0
+        for first in range(0, len(visited), LARGEST_ROWS):
+            rows = visited[first : first + LARGEST_ROWS]
+            chunk = self.X[rows if self.indptr is None else places(self.indptr, rows)[0]]
+            largest = max(largest, float(np.nanmax(np.abs(chunk), initial=0)))
+        return largest
 
 
 @dataclass
 class Rows:
-    """Checked rows: X (n, d) as it was given, T (n, K) and weights (n,) ready for a pass."""
+    """Checked rows: X (n, d) as it was given, T (n, K) or (n, 1) and weights (n,) ready for a pass."""
 
-    X: Array
+    X: Array | CSR
     T: Array
     weights: Array | None
     dtype: np.dtype[Any]
@@ -127,7 +104,19 @@ class Rows:
     @property
     def in_place(self) -> bool:
         """Whether a pass reads X itself; otherwise each slice is converted."""
-        return ready(self.X, self.dtype)
+        return self.X.ready(self.dtype) if isinstance(self.X, CSR) else ready(self.X, self.dtype)
+
+    @property
+    def mean_nonzeros(self) -> float | None:
+        """The stored values of a row of CSR, on average; None for dense rows."""
+        return float(self.X.indptr[-1]) / len(self) if isinstance(self.X, CSR) else None
+
+    @property
+    def row_bytes(self) -> int:
+        """The bytes of a row that is converted."""
+        if isinstance(self.X, CSR):
+            return int(float(self.X.indptr[-1]) / len(self) * (self.dtype.itemsize + 8)) + 8
+        return int(self.X.shape[1]) * self.dtype.itemsize
 
     def __len__(self) -> int:
         return int(self.X.shape[0])
@@ -135,26 +124,45 @@ class Rows:
     def slice(self, order: Array | None, start: int, stop: int) -> Slice:
         """Return what a pass over places ``start`` to ``stop`` of the order reads, converted if it must be."""
         if self.in_place:
-            return Slice(self.X, self.T, self.weights, order, start, stop)
-        chosen = slice(start, stop) if order is None else order[start:stop]
-        weights = None if self.weights is None else np.ascontiguousarray(self.weights[chosen])
-        return Slice(
-            converted(self.X[chosen], self.dtype), np.ascontiguousarray(self.T[chosen]), weights, None, 0, stop - start
-        )
+            x, indices, indptr = self._ready(self.X)
+            return Slice(x, self.T, self.weights, order, start, stop, indices, indptr)
+        return self.part(start, stop) if order is None else self._of(order[start:stop], stop - start)
+
+    def part(self, start: int, stop: int) -> Slice:
+        """Return the rows from ``start`` to ``stop`` by themselves, in place or converted."""
+        return self._of(slice(start, stop), stop - start)
+
+    def _of(self, chosen: Any, rows: int) -> Slice:
+        x, indices, indptr = self._ready(self.X[chosen])
+        weights = None if self.weights is None else self.weights[chosen]
+        return Slice(x, self.T[chosen], weights, None, 0, rows, indices, indptr)
+
+    def _ready(self, X: Array | CSR) -> tuple[Array, Array | None, Array | None]:
+        if not isinstance(X, CSR):
+            return converted(X, self.dtype), None, None
+        X = X.converted(self.dtype)
+        # a pass tells sparse rows by their indices, which must stand somewhere even if there are none
+        indices = X.indices if X.indices.size else np.zeros(1, X.indices.dtype)
+        return X.values, indices, X.indptr
 
     def refuse_row(self, row: int) -> None:
         """Raise the error that names the first number in the row that is not finite, if there is one."""
+        if isinstance(self.X, CSR):
+            stored = slice(int(self.X.indptr[row]), int(self.X.indptr[row + 1]))
+            values, columns = self.X.values[stored], self.X.indices[stored]
+        else:
+            values, columns = self.X[row], np.arange(self.X.shape[1])
         with np.errstate(over="ignore"):
-            bad = np.flatnonzero(~np.isfinite(self.X[row].astype(self.dtype)))
+            bad = np.flatnonzero(~np.isfinite(values.astype(self.dtype)))
         if bad.size:
             raise ValueError(
-                f"{self.name} has {self.X[row, bad[0]]} in row {row}, column {bad[0]}; "
+                f"{self.name} has {values[bad[0]]} in row {row}, column {columns[bad[0]]}; "
                 f"its numbers must be finite in {self.dtype}"
             )
 
 
 def check_rows(
-    X: npt.ArrayLike,
+    X: Any,
     t: npt.ArrayLike,
     sample_weight: npt.ArrayLike | None,
     shape: tuple[int, int],
@@ -166,7 +174,18 @@ def check_rows(
 
     A number in X that is not finite is left to the pass that reads it: looking for it here would read X twice.
     """
-    checked = matrix(names[0], X, shape[0])
-    rows = checked.shape[0]
-    T, signed = targets(names[1], t, rows, shape[1], loss, dtype)
-    return Rows(checked, T, sample_weights(sample_weight, rows, dtype), dtype, np.ndim(t) == 1, signed, names[0])
+    checked = rows_matrix(names[0], X, shape[0])
+    rows, given = len(checked), numbers(names[1], t)
+    T, signed = targets(names[1], given, rows, shape[1], loss, dtype)
+    vector = given.ndim == 1 and shape[1] == 1
+    return Rows(checked, T, sample_weights(sample_weight, rows, dtype), dtype, vector, signed, names[0])
+
+
+def samples(name: str, X: Any, columns: int, dtype: np.dtype[Any]) -> tuple[Rows, bool]:
+    """Return rows without targets, and whether X is a single sample (columns,)."""
+    given = X if is_sparse(X) else numbers(name, X)
+    single = given.ndim == 1
+    if single and given.shape == (columns,) and not is_sparse(X):
+        given = given.reshape(1, -1)
+    checked = rows_matrix(name, given, columns)
+    return Rows(checked, np.empty((len(checked), 0), dtype), None, dtype, name=name), single
