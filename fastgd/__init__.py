@@ -19,31 +19,44 @@ from fastgd._load import load_kernels as _load_kernels
 
 isa = _load_kernels()
 
-from fastgd import losses, optimizers  # noqa: E402 - the kernels come first
+from fastgd import activations, losses, optimizers, penalties, schedules  # noqa: E402 - the kernels come first
 from fastgd.callbacks import EarlyStopping  # noqa: E402
 from fastgd.config import show_config  # noqa: E402
 from fastgd.descent import Path, descend  # noqa: E402
 from fastgd.engine import DivergenceError  # noqa: E402
+from fastgd.evaluation import evaluate, gradient  # noqa: E402
+from fastgd.exchange import from_torch  # noqa: E402
 from fastgd.history import History, Trace  # noqa: E402
-from fastgd.model import Linear, evaluate, gradient  # noqa: E402
-from fastgd.optimizers import SGD  # noqa: E402
-from fastgd.trainer import Trainer, train  # noqa: E402
+from fastgd.model import MLP, Linear  # noqa: E402
+from fastgd.optimizers import FTRL, SGD, Adagrad, Adam, AdamW, RMSprop  # noqa: E402
+from fastgd.trainer import Trainer  # noqa: E402
+from fastgd.training import train  # noqa: E402
 
 __all__ = [
+    "FTRL",
+    "MLP",
     "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
     "DivergenceError",
     "EarlyStopping",
     "History",
     "Linear",
     "Path",
+    "RMSprop",
     "Trace",
     "Trainer",
+    "activations",
     "descend",
     "evaluate",
+    "from_torch",
     "gradient",
     "losses",
     "optimizers",
+    "penalties",
     "plot",
+    "schedules",
     "show_config",
     "train",
 ]

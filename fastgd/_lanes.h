@@ -106,6 +106,36 @@ static inline REAL NAME(dot)(const REAL *a, const REAL *b, ptrdiff_t n, REAL sta
     return start;
 }
 
+/* The same for a few numbers that were written one by one just before: a wide load of them would have to wait. */
+static inline REAL NAME(short_dot)(const REAL *a, const REAL *b, ptrdiff_t n, REAL start) {
+    REAL s0 = start, s1 = 0, s2 = 0, s3 = 0;
+    ptrdiff_t j = 0;
+    for (; j + 4 <= n; j += 4) {
+        s0 += a[j] * b[j];
+        s1 += a[j + 1] * b[j + 1];
+        s2 += a[j + 2] * b[j + 2];
+        s3 += a[j + 3] * b[j + 3];
+    }
+    for (; j < n; j++) s0 += a[j] * b[j];
+    return (s0 + s2) + (s1 + s3);
+}
+
+/* out_j ← Σ_k c_k w_kj for the m rows of w, each of n numbers */
+static inline void NAME(weighted_rows)(const REAL *w, const REAL *c, ptrdiff_t m, ptrdiff_t n, REAL *out) {
+    ptrdiff_t j = 0;
+    for (; j + LANES <= n; j += LANES) {
+        lanes sum = {{{0}}};
+        for (ptrdiff_t k = 0; k < m; k++)
+            for (size_t p = 0; p < 32 / sizeof(part); p++) sum.p[p] += c[k] * *(const part *)(w + k * n + j + p * PER);
+        for (size_t p = 0; p < 32 / sizeof(part); p++) *(part *)(out + j + p * PER) = sum.p[p];
+    }
+    for (; j < n; j++) {
+        REAL sum = 0;
+        for (ptrdiff_t k = 0; k < m; k++) sum += c[k] * w[k * n + j];
+        out[j] = sum;
+    }
+}
+
 /* w_j ← w_j + c x_j */
 static inline void NAME(add_scaled)(REAL *w, REAL c, const REAL *x, ptrdiff_t n) {
     ptrdiff_t j = 0;
@@ -116,7 +146,37 @@ static inline void NAME(add_scaled)(REAL *w, REAL c, const REAL *x, ptrdiff_t n)
     }
     for (; j + LANES <= n; j += LANES)
         for (ptrdiff_t k = 0; k < LANES; k += PER) *(part *)(w + j + k) += c * *(const part *)(x + j + k);
+#if defined(__GNUC__)
+    if (LANES == 8 && n - j >= 4) {
+        *(four *)(w + j) += c * *(const four *)(x + j);
+        j += 4;
+    }
+#endif
     for (; j < n; j++) w[j] += c * x[j];
+}
+
+/* Rows w_k that are narrower than LANES: start + w_k · x, and w_k ← w_k + factor c_k x for all m of them */
+static inline REAL NAME(narrow_dot)(const REAL *w, const REAL *x, ptrdiff_t n, REAL start) {
+    ptrdiff_t j = 0;
+    if (LANES == 8 && n >= 4) {
+        start += NAME(dot_of_four)(w, x);
+        j = 4;
+    }
+    for (; j < n; j++) start += w[j] * x[j];
+    return start;
+}
+
+static inline void NAME(add_to_narrow)(REAL *w, const REAL *c, REAL factor, const REAL *x, ptrdiff_t m, ptrdiff_t n) {
+    const ptrdiff_t whole = LANES == 8 && n >= 4 ? 4 : 0;
+    for (ptrdiff_t k = 0; k < m; k++, w += n) {
+        const REAL step = factor * c[k];
+#if defined(__GNUC__)
+        if (whole) *(four *)w += step * *(const four *)x;
+#else
+        for (ptrdiff_t j = 0; j < whole; j++) w[j] += step * x[j];
+#endif
+        for (ptrdiff_t j = whole; j < n; j++) w[j] += step * x[j];
+    }
 }
 
 /* The same two loops for a block of BLOCK rows x_i: m_i = w·x_i + start and g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2

@@ -31,6 +31,16 @@ cdef extern from *:
     """
     double dot_f64(const double* a, const double* b, Py_ssize_t n, double start) noexcept nogil
     float dot_f32(const float* a, const float* b, Py_ssize_t n, float start) noexcept nogil
+    double short_dot_f64(const double* a, const double* b, Py_ssize_t n, double start) noexcept nogil
+    float short_dot_f32(const float* a, const float* b, Py_ssize_t n, float start) noexcept nogil
+    void weighted_rows_f64(const double* w, const double* c, Py_ssize_t m, Py_ssize_t n, double* out) noexcept nogil
+    void weighted_rows_f32(const float* w, const float* c, Py_ssize_t m, Py_ssize_t n, float* out) noexcept nogil
+    double narrow_dot_f64(const double* w, const double* x, Py_ssize_t n, double start) noexcept nogil
+    float narrow_dot_f32(const float* w, const float* x, Py_ssize_t n, float start) noexcept nogil
+    void add_to_narrow_f64(double* w, const double* c, double factor, const double* x, Py_ssize_t m,
+                           Py_ssize_t n) noexcept nogil
+    void add_to_narrow_f32(float* w, const float* c, float factor, const float* x, Py_ssize_t m,
+                           Py_ssize_t n) noexcept nogil
     void add_scaled_f64(double* w, double c, const double* x, Py_ssize_t n) noexcept nogil
     void add_scaled_f32(float* w, float c, const float* x, Py_ssize_t n) noexcept nogil
     void block_sums_f64(const double* w, const double** x, Py_ssize_t n, double start, double* m, double* g,
@@ -52,6 +62,44 @@ cdef inline floating dot(const floating* a, const floating* b, Py_ssize_t n, flo
         return dot_f64(a, b, n, start)
     else:
         return dot_f32(a, b, n, start)
+
+
+cdef inline floating short_dot(const floating* a, const floating* b, Py_ssize_t n, floating start) noexcept nogil:
+    # start + Σ_j a_j b_j for few numbers, written just before
+    if floating is double:
+        return short_dot_f64(a, b, n, start)
+    else:
+        return short_dot_f32(a, b, n, start)
+
+
+cdef inline void weighted_rows(const floating* w, const floating* c, Py_ssize_t m, Py_ssize_t n,
+                               floating* y_out) noexcept nogil:
+    # y_j = Σ_k c_k w_kj
+    if floating is double:
+        weighted_rows_f64(w, c, m, n, y_out)
+    else:
+        weighted_rows_f32(w, c, m, n, y_out)
+
+
+cdef inline bint narrow(Py_ssize_t n, const floating* kind) noexcept nogil:
+    return n * <Py_ssize_t>sizeof(floating) < 32
+
+
+cdef inline floating narrow_dot(const floating* w, const floating* x, Py_ssize_t n, floating start) noexcept nogil:
+    # start + w · x for a narrow w
+    if floating is double:
+        return narrow_dot_f64(w, x, n, start)
+    else:
+        return narrow_dot_f32(w, x, n, start)
+
+
+cdef inline void add_to_narrow(floating* w, const floating* c, floating factor, const floating* x, Py_ssize_t m,
+                               Py_ssize_t n) noexcept nogil:
+    # w_k ← w_k + factor c_k x for the rows of a narrow w
+    if floating is double:
+        add_to_narrow_f64(w, c, factor, x, m, n)
+    else:
+        add_to_narrow_f32(w, c, factor, x, m, n)
 
 
 cdef inline void add_scaled(floating* w, floating c, const floating* x, Py_ssize_t n) noexcept nogil:
@@ -93,34 +141,95 @@ def build_info():
     return {"compiler": FASTGD_COMPILER.decode(), "flags": FASTGD_FLAGS.decode()}
 
 
-# --------------------------------------------------------------------------------------------------- the linear map
+# ------------------------------------------------------------------------------------------------------------- rows
+# A row is its values x and, beside them, where they stand: in columns 0, 1, 2, … of a dense row, or in those that a
+# CSR matrix names, whose indices are of either width. What follows is dispatched once a row.
 
-cdef struct Shape:
-    Py_ssize_t d        # features
-    Py_ssize_t K        # outputs
-    bint bias
-
-
-cdef inline void forward(const floating* params, const floating* x, Shape shape, floating* y_out) noexcept nogil:
-    # y_k = W_k · x + b_k
-    cdef Py_ssize_t k
-    cdef const floating* b = params + shape.K * shape.d
-    for k in range(shape.K):
-        y_out[k] = dot(params + k * shape.d, x, shape.d, b[k] if shape.bias else 0)
+cdef struct Columns:                # of one row
+    Py_ssize_t n                    # values
+    const int32_t* narrow           # the column of each, or NULL
+    const int64_t* wide             # the same
 
 
-cdef inline void backward(floating* target, const floating* x, floating factor, const floating* slope,
-                          Shape shape) noexcept nogil:
-    # target ← target + factor · ∂C/∂(W, b), where ∂C/∂W_k = slope_k x and ∂C/∂b_k = slope_k
-    cdef Py_ssize_t k
-    cdef floating* b = target + shape.K * shape.d
-    for k in range(shape.K):
-        add_scaled(target + k * shape.d, factor * slope[k], x, shape.d)
-        if shape.bias:
-            b[k] += factor * slope[k]
+cdef struct Rows:                   # of X
+    Py_ssize_t d
+    const void* indices             # NULL for dense rows
+    const void* indptr
+    bint wide
 
 
-cdef Shape shape_of(Py_ssize_t parameters, Py_ssize_t d, Py_ssize_t K) noexcept:
-    cdef Shape shape
-    shape.d, shape.K, shape.bias = d, K, parameters > K * d
-    return shape
+cdef inline Py_ssize_t row_at(Rows rows, Py_ssize_t row, Columns* at) noexcept nogil:
+    # where the row's values begin; writes where they stand
+    cdef Py_ssize_t begin
+    at.narrow, at.wide = NULL, NULL
+    if rows.indices == NULL:
+        at.n = rows.d
+        return row * rows.d
+    if rows.wide:
+        begin = (<const int64_t*>rows.indptr)[row]
+        at.n = (<const int64_t*>rows.indptr)[row + 1] - begin
+        at.wide = <const int64_t*>rows.indices + begin
+    else:
+        begin = (<const int32_t*>rows.indptr)[row]
+        at.n = (<const int32_t*>rows.indptr)[row + 1] - begin
+        at.narrow = <const int32_t*>rows.indices + begin
+    return begin
+
+
+cdef inline bint sparse(const Columns* at) noexcept nogil:
+    return at.narrow != NULL or at.wide != NULL
+
+
+cdef inline floating gathered_dot(const floating* w, const floating* x, const index_t* columns,
+                                  Py_ssize_t n) noexcept nogil:
+    # Σ_i w[columns_i] x_i in four running sums
+    cdef floating s0 = 0, s1 = 0, s2 = 0, s3 = 0
+    cdef Py_ssize_t i = 0
+    while i + 4 <= n:
+        s0 += w[columns[i]] * x[i]
+        s1 += w[columns[i + 1]] * x[i + 1]
+        s2 += w[columns[i + 2]] * x[i + 2]
+        s3 += w[columns[i + 3]] * x[i + 3]
+        i += 4
+    while i < n:
+        s0 += w[columns[i]] * x[i]
+        i += 1
+    return (s0 + s2) + (s1 + s3)
+
+
+cdef inline void scatter_scaled(floating* w, floating c, const floating* x, const index_t* columns,
+                                Py_ssize_t n) noexcept nogil:
+    # w[columns_i] ← w[columns_i] + c x_i
+    cdef Py_ssize_t i
+    for i in range(n):
+        w[columns[i]] += c * x[i]
+
+
+cdef inline floating dot_row(const floating* w, const floating* x, const Columns* at, floating start) noexcept nogil:
+    # start + w · x
+    if at.narrow != NULL:
+        return start + gathered_dot(w, x, at.narrow, at.n)
+    if at.wide != NULL:
+        return start + gathered_dot(w, x, at.wide, at.n)
+    return dot(w, x, at.n, start)
+
+
+cdef enum:
+    NARROW = 32             # numbers that are sooner added than a branch that cannot be foreseen is taken
+
+
+cdef inline bint nothing_to_add(floating c, Py_ssize_t n) noexcept nogil:
+    # as at a unit that is off; what c would multiply is finite, as the forward pass has seen
+    return n > NARROW and c == 0
+
+
+cdef inline void add_row(floating* w, floating c, const floating* x, const Columns* at) noexcept nogil:
+    # w ← w + c x
+    if nothing_to_add(c, at.n):
+        return
+    if at.narrow != NULL:
+        scatter_scaled(w, c, x, at.narrow, at.n)
+    elif at.wide != NULL:
+        scatter_scaled(w, c, x, at.wide, at.n)
+    else:
+        add_scaled(w, c, x, at.n)

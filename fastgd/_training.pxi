@@ -1,192 +1,295 @@
 # --------------------------------------------------------------------------------------------------------- training
 
-cdef enum:
-    BLOCK_BYTES = 4096      # a row's size up to which blocks pay
-    AHEAD_BYTES = 2048      # and up to which this block and the next fit into the first level of cache together
+cdef enum:                  # places in `counters` (those of the epoch and its position are the trainer's)
+    UPDATES = 2             # updates made so far
+    OPEN = 3                # rows in the batch that is open
+    AVERAGED = 4            # iterates in the mean
 
-cdef enum:              # places in `counters` (those of the epoch and its position are the trainer's)
-    UPDATES = 2         # updates made so far
-    OPEN = 3            # rows in the batch that is open
-
-cdef enum:              # places in `totals`
-    LOSS = 0            # Σ weight · loss before each update, in this epoch
-    WEIGHT = 1          # Σ weight, in this epoch
-    BATCH_LOSS = 2      # the same two over the batch that is open
+cdef enum:                  # places in `totals`
+    LOSS = 0                # Σ weight · loss before each update, in this epoch
+    WEIGHT = 1              # Σ weight, in this epoch
+    BATCH_LOSS = 2          # the same two over the batch that is open
     BATCH_WEIGHT = 3
+    DEBT = 4                # Σ λ · l1 of all updates so far
+
+
+cdef struct Lazy:           # the weights of a first layer whose rows are sparse: see _lazy.pxi
+    bint on
+    double scale
+    double summed
 
 
 cdef struct Run:
+    Net net
     Loss loss
-    double lr
+    Method method
+    Rows rows
+    Lazy lazy
+    Py_ssize_t itemsize
+    Py_ssize_t columns      # of T
     Py_ssize_t batch_size
+    Py_ssize_t slots        # rows of the state: the optimizer's, and last
+    Py_ssize_t mean         # that of the mean iterate, or −1
+    double* paid            # what of the L1 penalty was paid by each parameter (and room for a copy), or NULL
+    bint direct             # each row's update is made from its factors, without its gradient being written
+    bint simple             # and is w ← w − λ g and nothing else
     int64_t* counters
     double* totals
-    double* trace       # (updates, 2): loss and norm of the gradient, or NULL
-    int64_t first       # the update that the trace's first row is of
+    double* trace           # (updates, 2): loss and norm of the gradient, or NULL
+    int64_t first           # the update that the first row of the trace and of a table of rates is of
+    double[2] powers        # of Adam's β₁ and β₂
+    double norm             # of a gradient in whose place a passive-aggressive move stands
 
 
-cdef inline void record(Run* run, const floating* params, Py_ssize_t size, double loss, double squared_norm,
-                        floating* path_out) noexcept nogil:
+cdef void plan(Run* run) noexcept:
+    # what follows from all that was given
+    run.lazy.on = can_be_lazy(run)
+    run.direct = run.batch_size == 1 and run.method.clip_value == 0 and (run.rows.indices == NULL or run.lazy.on)
+    run.simple = (run.direct and plain(&run.method) and run.method.decay == 0 and run.method.bias_decay == 0
+                  and run.paid == NULL and run.mean < 0 and not passive_aggressive(&run.method))
+
+
+cdef inline void record(Run* run, const floating* params, double loss, double norm, floating* path_out) noexcept nogil:
     # one row of the trace: loss and norm of the gradient, and the parameters, all before the update
     cdef int64_t row = run.counters[UPDATES] - run.first
     run.trace[2 * row] = loss
-    run.trace[2 * row + 1] = sqrt(squared_norm)
-    memcpy(path_out + row * size, params, size * sizeof(floating))
+    run.trace[2 * row + 1] = norm
+    memcpy(path_out + row * run.net.size, params, run.net.size * sizeof(floating))
 
 
-cdef void close_batch(Run* run, floating* params, floating* gradient, Py_ssize_t size,
-                      floating* path_out) noexcept nogil:
-    # w ← w − λ · (Σ_i weight_i ∇_i) / n over the n rows of the batch
-    cdef double n = run.counters[OPEN]
-    if run.trace != NULL:
-        record(run, params, size, run.totals[BATCH_LOSS] / run.totals[BATCH_WEIGHT],
-               <double>dot(gradient, gradient, size, 0) / (n * n), path_out)
-    add_scaled(params, <floating>(-run.lr / n), gradient, size)
-    memset(gradient, 0, size * sizeof(floating))
+cdef inline double clipping(const Run* run, double norm) noexcept nogil:
+    # the factor that brings a gradient of that norm to the largest allowed, as torch has it
+    cdef double factor = run.method.clip_norm / (norm + 1e-6)
+    return factor if run.method.clip_norm > 0 and factor < 1 else 1
+
+
+cdef inline void truncate(floating* w, double* paid, double debt, Py_ssize_t n) noexcept nogil:
+    # L1 by cumulative truncation: what is owed is taken off, but never past zero; `paid` is what was taken, signed
+    cdef Py_ssize_t j
+    cdef double z
+    for j in range(n):
+        z = w[j]
+        if z > 0:
+            w[j] = <floating>(z - (debt + paid[j]) if z > debt + paid[j] else 0)
+        elif z < 0:
+            w[j] = <floating>(z + (debt - paid[j]) if z < paid[j] - debt else 0)
+        paid[j] += <double>w[j] - z
+
+
+cdef inline void add_to_mean(floating* mean, const floating* w, double count, Py_ssize_t n) noexcept nogil:
+    # mean ← mean + (w − mean) / count
+    cdef floating share = <floating>(1 / count)
+    cdef Py_ssize_t j
+    for j in range(n):
+        mean[j] += share * (w[j] - mean[j])
+
+
+cdef inline void end_update(Run* run, const Now* now, floating* params, floating* state) noexcept nogil:
+    # after the optimizer's move: the L1 penalty, and the mean of the iterates; lazy weights have their own time for it
+    cdef const Net* net = &run.net
+    cdef Py_ssize_t l, at = 0, n, skip = net.sizes[0] * net.sizes[1] if run.lazy.on else 0
     run.counters[UPDATES] += 1
+    if run.paid != NULL:
+        run.totals[DEBT] += now.rate * run.method.debt
+        for l in range(net.layers):
+            n = net.sizes[l] * net.sizes[l + 1]
+            if l > 0 or not run.lazy.on:
+                truncate(params + at, run.paid + at, run.totals[DEBT], n)
+            at += n
+            if net.bias:
+                if run.method.bias_debt > 0:
+                    truncate(params + at, run.paid + at, run.totals[DEBT], net.sizes[l + 1])
+                at += net.sizes[l + 1]
+    if run.mean >= 0 and run.counters[UPDATES] >= run.method.average:
+        run.counters[AVERAGED] += 1
+        run.lazy.summed += run.lazy.scale
+        add_to_mean(state + run.mean * net.size + skip, params + skip, <double>run.counters[AVERAGED], net.size - skip)
+
+
+cdef inline void move_network(Run* run, const Now* now, floating* params, floating* state, floating factor,
+                              const floating* x, const Columns* at, const floating* outputs,
+                              const floating* deltas) noexcept nogil:
+    # every layer by its factors: ∂C/∂W_k = δ_k a, ∂C/∂b = δ
+    cdef const Net* net = &run.net
+    cdef Py_ssize_t l, k, m, n = net.sizes[0]
+    cdef const floating* a = x
+    for l in range(net.layers):
+        m = net.sizes[l + 1]
+        if l == 0 and run.lazy.on:
+            move_lazily(run, now, params, state, factor, x, at, deltas)
+        else:
+            for k in range(m):
+                move_block(&run.method, now, True, params + k * n, state + k * n, net.size, factor * deltas[k], a, n)
+        params += m * n
+        state += m * n
+        if net.bias:
+            move_block(&run.method, now, False, params, state, net.size, factor, deltas, m)
+            params += m
+            state += m
+        a = outputs
+        outputs += m
+        deltas += m
+        n = m
+
+
+cdef inline void be_aggressive(Run* run, const floating* x, const Columns* at, const floating* y, const floating* t,
+                               floating* slope) noexcept nogil:
+    # passive-aggressive: each slope keeps its sign and becomes the length of the move that the loss asks for,
+    # τ = min(C, loss / |x|²) or loss / (|x|² + 1 / 2C), where C is the learning rate. The model is linear
+    cdef double squared = dot(x, x, at.n, 0), value, tau
+    cdef floating ignored
+    cdef Py_ssize_t k
+    for k in range(run.net.sizes[1]):
+        value = run.loss.scale * <double>loss_of_output(&run.loss, y[k], t[k], &ignored)
+        if run.method.schedule == PA2:
+            tau = value / (squared + 0.5 / run.method.lr)
+        else:
+            tau = 0 if squared == 0 else value / squared
+            tau = run.method.lr if run.method.lr < tau else tau
+        slope[k] = <floating>tau * ((slope[k] > <floating>0) - (slope[k] < <floating>0))
+
+
+cdef inline void step(Run* run, floating* params, floating* state, double weight, double value, const floating* x,
+                      const Columns* at, const floating* outputs, floating* deltas, const floating* t,
+                      floating* path_out) noexcept nogil:
+    # the update of one row, from the factors of its gradient
+    cdef double factor = weight * run.loss.scale, norm = 0
+    cdef Now now
+    if run.trace != NULL or run.method.clip_norm > 0:
+        norm = factor * sqrt(squared_norm(&run.net, x, at, outputs, deltas))
+    if run.trace != NULL:
+        record(run, params, value, norm, path_out)
+    if run.simple:
+        factor *= -rate_of(&run.method, run.counters[UPDATES] + 1, run.first) * clipping(run, norm)
+        add_gradient(&run.net, params, <floating>factor, x, at, outputs, deltas)
+        run.counters[UPDATES] += 1
+        return
+    if passive_aggressive(&run.method):
+        be_aggressive(run, x, at, outputs, t, deltas)
+        factor = weight
+    prepare(&run.method, run.counters[UPDATES] + 1, run.first, run.powers, &now)
+    move_network(run, &now, params, state, <floating>(factor * clipping(run, norm)), x, at, outputs, deltas)
+    end_update(run, &now, params, state)
+
+
+cdef void close_batch(Run* run, floating* params, floating* state, floating* gradient, floating* path_out) noexcept nogil:
+    # the update by the mean gradient, (Σ_i weight_i ∇_i) / n over the n rows of the batch
+    cdef const Net* net = &run.net
+    cdef double factor = 1 / <double>run.counters[OPEN], norm = 0
+    cdef floating limit = <floating>run.method.clip_value, g
+    cdef Py_ssize_t l, j, at = 0, n
+    cdef Now now
+    if run.trace != NULL:
+        norm = factor * sqrt(<double>dot(gradient, gradient, net.size, 0))
+        if passive_aggressive(&run.method):
+            norm = run.norm
+        record(run, params, run.totals[BATCH_LOSS] / run.totals[BATCH_WEIGHT], norm, path_out)
+    if limit > 0:
+        for j in range(net.size):
+            g = <floating>factor * gradient[j]
+            gradient[j] = limit if g > limit else -limit if g < -limit else g
+        factor = 1
+    if run.method.clip_norm > 0:
+        factor *= clipping(run, factor * sqrt(<double>dot(gradient, gradient, net.size, 0)))
+    prepare(&run.method, run.counters[UPDATES] + 1, run.first, run.powers, &now)
+    for l in range(net.layers):
+        n = net.sizes[l] * net.sizes[l + 1]
+        move_block(&run.method, &now, True, params + at, state + at, net.size, <floating>factor, gradient + at, n)
+        at += n
+        if net.bias:
+            n = net.sizes[l + 1]
+            move_block(&run.method, &now, False, params + at, state + at, net.size, <floating>factor, gradient + at, n)
+            at += n
+    end_update(run, &now, params, state)
+    memset(gradient, 0, net.size * sizeof(floating))
     run.counters[OPEN] = 0
     run.totals[BATCH_LOSS] = run.totals[BATCH_WEIGHT] = 0
 
 
-cdef inline Py_ssize_t visit_rows(Run* run, Shape shape, floating* params, floating* gradient, floating* y,
-                                  floating* slope, const floating* X, const floating* T, const floating* weights,
+cdef inline Py_ssize_t visit_rows(Run* run, floating* params, floating* state, floating* gradient, floating* outputs,
+                                  floating* deltas, const floating* X, const floating* T, const floating* weights,
                                   const int64_t* order, Py_ssize_t start, Py_ssize_t stop,
                                   floating* path_out) noexcept nogil:
     # one pass; returns `stop`, or the place in the order of the first row whose loss is not finite
-    cdef Py_ssize_t i, row, size = shape.K * shape.d + (shape.K if shape.bias else 0)
-    cdef bint alone = run.batch_size == 1
-    cdef floating* target = params if alone else gradient
-    cdef double factor = (-run.lr if alone else 1) * run.loss.scale
-    cdef double weight = 1, value, norm
+    cdef const Net* net = &run.net
+    cdef Py_ssize_t i, row, K = net.sizes[net.layers]
     cdef const floating* x
+    cdef const floating* t
+    cdef Columns at
+    cdef double weight = 1, factor, value
     for i in range(start, stop):
         row = order[i] if order != NULL else i
         if weights != NULL:
             weight = weights[row]
             if weight == 0:
                 continue
-        x = X + row * shape.d
-        forward(params, x, shape, y)
-        value = loss_of_row(run.loss, y, T + row * shape.K, shape.K, slope)
+        x = X + row_at(run.rows, row, &at)
+        t = T + row * run.columns
+        if run.lazy.on and run.paid != NULL:
+            settle_row(run, params, &at)
+        forward(net, params, x, &at, run.lazy.scale, outputs)
+        value = loss_of_row(&run.loss, outputs + net.units - K, t, run.columns, K, deltas + net.units - K)
         if not isfinite(value):
             return i
+        backward(net, params, outputs, deltas)
         run.totals[LOSS] += weight * value
         run.totals[WEIGHT] += weight
-        if alone and run.trace != NULL:
-            norm = <double>dot(slope, slope, shape.K, 0) * <double>dot(x, x, shape.d, shape.bias)
-            record(run, params, size, value, norm * (weight * run.loss.scale) ** 2, path_out)
-        backward(target, x, <floating>(weight * factor), slope, shape)
-        if alone:
-            run.counters[UPDATES] += 1
-        else:
-            run.totals[BATCH_LOSS] += weight * value
-            run.totals[BATCH_WEIGHT] += weight
-            run.counters[OPEN] += 1
-            if run.counters[OPEN] == run.batch_size:
-                close_batch(run, params, gradient, size, path_out)
+        if run.direct:
+            step(run, params, state, weight, value, x, &at, outputs, deltas, t, path_out)
+            continue
+        factor = weight * run.loss.scale
+        if passive_aggressive(&run.method):
+            if run.trace != NULL:
+                run.norm = factor * sqrt(squared_norm(net, x, &at, outputs, deltas))
+            be_aggressive(run, x, &at, outputs, t, deltas)
+            factor = weight
+        add_gradient(net, gradient, <floating>factor, x, &at, outputs, deltas)
+        run.totals[BATCH_LOSS] += weight * value
+        run.totals[BATCH_WEIGHT] += weight
+        run.counters[OPEN] += 1
+        if run.counters[OPEN] == run.batch_size:
+            close_batch(run, params, state, gradient, path_out)
     return stop
 
 
-cdef inline double step_in_block(Run* run, Py_ssize_t k, const floating* t, const double* weight, const floating* g,
-                                 bint bias, floating* y, floating* a) noexcept nogil:
-    # the k-th step of a block: from y_k a_k = −λ · weight_k · slope_k, and from it y_i ← y_i + a_k (x_k·x_i + 1), i > k
-    cdef floating slope
-    cdef double value = loss_of_row(run.loss, &y[k], &t[k], 1, &slope)
-    cdef Py_ssize_t i
-    a[k] = <floating>(-run.lr * run.loss.scale * weight[k]) * slope
-    for i in range(k + 1, BLOCK):
-        y[i] += a[k] * (g[i * (i - 1) // 2 + k] + bias)
-    return weight[k] * value
-
-
-cdef inline bint gather(const floating* X, const floating* T, const floating* weights, const int64_t* order,
-                        Py_ssize_t d, Py_ssize_t* place, Py_ssize_t stop, const floating** x, floating* t,
-                        double* weight) noexcept nogil:
-    # the next BLOCK rows of non-zero weight; False if there are fewer
-    cdef Py_ssize_t count = 0, row
-    while count < BLOCK:
-        if place[0] >= stop:
-            return False
-        row = order[place[0]] if order != NULL else place[0]
-        weight[count] = weights[row] if weights != NULL else 1
-        x[count], t[count] = X + row * d, T[row]
-        count += weight[count] != 0
-        place[0] += 1
-    return True
-
-
-cdef Py_ssize_t visit_blocks(Run* run, Py_ssize_t d, bint bias, floating* w, const floating* X, const floating* T,
-                             const floating* weights, const int64_t* order, Py_ssize_t start,
-                             Py_ssize_t stop) noexcept nogil:
-    # BLOCK steps at once, and the same steps: with a_i = −λ · weight_i · slope_i, one after the other for k = 0, 1, …
-    #     y_k = w·x_k + b + Σ_{i<k} a_i (x_i·x_k + 1),   and at the end   w ← w + Σ_i a_i x_i,   b ← b + Σ_i a_i
-    # Returns the place that it reached. Fewer rows, and a block with anything that is not finite, are left to
-    # visit_rows, which names the row.
-    cdef Py_ssize_t place = start, reached = start, seen
-    cdef const floating* x[BLOCK]
-    cdef const floating* next[BLOCK]
-    cdef floating t[2 * BLOCK]
-    cdef double weight[2 * BLOCK]
-    cdef floating m[BLOCK]
-    cdef floating a[BLOCK]
-    cdef floating g[PAIRS]
-    cdef double loss_sum
-    cdef bint ahead = d * sizeof(floating) <= AHEAD_BYTES
-    cdef bint more = gather(X, T, weights, order, d, &place, stop, next, t + BLOCK, weight + BLOCK)
-    while more:
-        memcpy(x, next, sizeof(x))
-        memcpy(t, t + BLOCK, BLOCK * sizeof(floating))
-        memcpy(weight, weight + BLOCK, BLOCK * sizeof(double))
-        seen = place
-        more = gather(X, T, weights, order, d, &place, stop, next, t + BLOCK, weight + BLOCK)
-        block_sums(w, x, d, w[d] if bias else 0, m, g, &next[0] if ahead else &x[0])
-        loss_sum = step_in_block(run, 0, t, weight, g, bias, m, a)
-        loss_sum += step_in_block(run, 1, t, weight, g, bias, m, a)
-        loss_sum += step_in_block(run, 2, t, weight, g, bias, m, a)
-        loss_sum += step_in_block(run, 3, t, weight, g, bias, m, a)
-        if not isfinite(loss_sum):
-            return reached
-        add_block(w, a, x, d)
-        if bias:
-            w[d] += (a[0] + a[1]) + (a[2] + a[3])
-        run.totals[LOSS] += loss_sum
-        run.totals[WEIGHT] += (weight[0] + weight[1]) + (weight[2] + weight[3])
-        run.counters[UPDATES] += BLOCK
-        reached = seen
-    return reached
-
-
-cdef Py_ssize_t train_rows(Run* run, Shape shape, floating* params, floating* gradient, floating* work,
+cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating* gradient, floating* work,
                            const floating* X, const floating* T, const floating* weights, const int64_t* order,
                            Py_ssize_t start, Py_ssize_t stop, bint close, floating* path_out) noexcept nogil:
     # a pass that undoes itself: returns −1, or the place of the row that was not finite with all as it was before
-    cdef Py_ssize_t size = shape.K * shape.d + (shape.K if shape.bias else 0), reached
-    cdef floating* y = work + 2 * size
-    cdef floating y_single, slope_single
-    cdef int64_t[4] counters
-    cdef double[4] totals
+    cdef Py_ssize_t size = run.net.size, reached
+    cdef floating* state_before = work + size
+    cdef floating* gradient_before = state_before + run.slots * size
+    cdef floating* outputs = gradient_before + (0 if run.direct else size)
+    cdef int64_t[5] counters
+    cdef double[5] totals
     memcpy(work, params, size * sizeof(floating))
-    if run.batch_size != 1:
-        memcpy(work + size, gradient, size * sizeof(floating))
+    memcpy(state_before, state, run.slots * size * sizeof(floating))
+    if not run.direct:
+        memcpy(gradient_before, gradient, size * sizeof(floating))
+    if run.paid != NULL:
+        memcpy(run.paid + size, run.paid, size * sizeof(double))
     memcpy(counters, run.counters, sizeof(counters))
     memcpy(totals, run.totals, sizeof(totals))
     run.first = counters[UPDATES]
-    if shape.K == 1 and run.batch_size == 1 and run.trace == NULL and shape.d * sizeof(floating) <= BLOCK_BYTES:
-        start = visit_blocks(run, shape.d, shape.bias, params, X, T, weights, order, start, stop)
-    if shape.K == 1:        # a constant that the compiler sees: y and slope stay in registers
-        shape.K = 1
-        reached = visit_rows(run, shape, params, gradient, &y_single, &slope_single, X, T, weights, order,
-                             start, stop, path_out)
-    else:
-        reached = visit_rows(run, shape, params, gradient, y, y + shape.K, X, T, weights, order,
-                             start, stop, path_out)
+    run.powers[0] = whole_power(run.method.numbers[0], run.first)
+    run.powers[1] = whole_power(run.method.numbers[1], run.first)
+    open_lazy(run, params, state)
+    if in_blocks(run):
+        start = visit_blocks(run, run.net.sizes[0], run.net.bias, params, X, T, weights, order, start, stop)
+    reached = visit_rows(run, params, state, gradient, outputs, outputs + run.net.units, X, T, weights, order, start,
+                         stop, path_out)
+    close_lazy(run, params, state)
     if reached == stop and close and run.counters[OPEN] > 0:
-        close_batch(run, params, gradient, size, path_out)
-    if reached == stop and all_finite(params, size) and (run.batch_size == 1 or all_finite(gradient, size)):
+        close_batch(run, params, state, gradient, path_out)
+    if (reached == stop and all_finite(params, size) and all_finite(state, run.slots * size)
+            and (run.direct or all_finite(gradient, size))):
         return -1
     memcpy(params, work, size * sizeof(floating))
-    if run.batch_size != 1:
-        memcpy(gradient, work + size, size * sizeof(floating))
+    memcpy(state, state_before, run.slots * size * sizeof(floating))
+    if not run.direct:
+        memcpy(gradient, gradient_before, size * sizeof(floating))
+    if run.paid != NULL:
+        memcpy(run.paid, run.paid + size, size * sizeof(double))
     memcpy(run.counters, counters, sizeof(counters))
     memcpy(run.totals, totals, sizeof(totals))
     return reached if reached < stop else max(start, stop - 1)

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from fastgd import _kernels, data
+from fastgd import _kernels, codes, data, reference
 from fastgd.losses import Loss
-from fastgd.optimizers import SGD, Optimizer
+from fastgd.method import Method
+from fastgd.optimizers import SGD
+from fastgd.reference import AVERAGED, DEBT, EPOCH, LOSS, OPEN, UPDATES
+from fastgd.schedules import Adaptive
 
 Array = npt.NDArray[Any]
-
-EPOCH, POSITION, UPDATES, OPEN = range(4)  # places in `counters`
-LOSS, WEIGHT = range(2)  # places in `totals`; the two of the open batch are the passes' own
 
 Hold = _kernels.Hold
 
 SLICE_SECONDS = 0.02
 SLICE_BYTES = 2**23  # of what a slice must copy: converted rows, or a trace
+REFERENCE_ROWS = 400  # in a slice of about as long where the passes are those in NumPy
 
 
 class DivergenceError(FloatingPointError, ValueError):
@@ -49,7 +50,7 @@ class DivergenceError(FloatingPointError, ValueError):
         )
 
 
-class Net(Protocol):
+class Net(reference.Net, Protocol):
     """What the engine needs to know of a model."""
 
     _hold: Hold
@@ -71,49 +72,58 @@ class Net(Protocol):
         """The flat parameter vector (P,)."""
 
 
-def loss_numbers(loss: Loss, outputs: int) -> tuple[int, float, float]:
-    """Return the code, parameter and scale by which the compiled passes know a loss."""
-    return int(_kernels.LossCode[loss.name.upper()]), loss.parameter, loss.scale(outputs)
-
-
-def optimizer_numbers(optimizer: Optimizer) -> tuple[float]:
-    """Return the numbers by which the compiled passes know an optimizer."""
-    return (optimizer.lr,)
-
-
-def slice_rows(features: int, outputs: int, itemsize: int, copied: int = 0) -> int:
+def slice_rows(multiplications: float, itemsize: int, copied: int = 0, undone: int = 0) -> int:
     """Return how many rows one call of a pass takes: about 20 ms of work, and 8 MB if ``copied`` bytes a row are.
 
-    It follows from shapes alone and never from a clock, so that the same run always cuts in the same places.
+    It follows from shapes alone and never from a clock, so that the same run always cuts in the same places. A pass
+    first copies the ``undone`` bytes that it would have to restore, which must be little beside its work.
     """
-    seconds_a_row = 2e-8 + features * outputs * itemsize * 5e-11
-    rows = int(SLICE_SECONDS / seconds_a_row)
+    seconds_a_row = 2e-8 + multiplications * itemsize * 5e-11
+    seconds = max(SLICE_SECONDS, 1e-9 * undone)
+    rows = int(seconds / seconds_a_row)
     return max(1, min(rows, SLICE_BYTES // copied) if copied else rows)
 
 
-def _in_slices(net: Net, X: Array) -> list[tuple[int, int]]:
-    copied = 0 if data.ready(X, net.dtype) else X.shape[1] * net.dtype.itemsize
-    step = slice_rows(net.in_features, net.out_features, net.dtype.itemsize, copied)
-    return [(start, min(start + step, len(X))) for start in range(0, len(X), step)]
+def multiplications(net: Net, rows: data.Rows | None) -> float:
+    """Return how many weights a row of these meets."""
+    width = net.in_features if rows is None or rows.mean_nonzeros is None else rows.mean_nonzeros
+    return width * net.sizes[1] + sum(n * m for n, m in zip(net.sizes[1:-1], net.sizes[2:], strict=True))
 
 
-def predict(net: Net, X: Array) -> Array:
-    """Return the raw predictions (n, K) for a checked X (n, d)."""
-    y = np.empty((X.shape[0], net.out_features), net.dtype)
-    for start, stop in _in_slices(net, X):
-        _kernels.predict_pass(net.params, data.converted(X[start:stop], net.dtype), y[start:stop])
+def units(net: Net) -> int:
+    """Return the outputs of all layers."""
+    return sum(net.sizes[1:])
+
+
+def _in_slices(net: Net, rows: data.Rows) -> list[tuple[int, int]]:
+    copied = 0 if rows.in_place else rows.row_bytes
+    step = slice_rows(multiplications(net, rows), net.dtype.itemsize, copied)
+    return [(start, min(start + step, len(rows))) for start in range(0, len(rows), step)]
+
+
+def predict(net: Net, rows: data.Rows) -> Array:
+    """Return the raw predictions (n, K) for checked rows."""
+    y = np.empty((len(rows), net.out_features), net.dtype)
+    work, numbers = np.empty(units(net), net.dtype), codes.net_numbers(net)
+    for start, stop in _in_slices(net, rows):
+        part = rows.part(start, stop)
+        _kernels.predict_pass(net.params, work, part.X.reshape(-1), part.indices, part.indptr, numbers, y[start:stop])
     return y
 
 
 def mean_loss(net: Net, rows: data.Rows, loss: Loss) -> float:
     """Return Σ weight · loss ÷ Σ weight over the rows; inf where a loss overflows."""
-    numbers = loss_numbers(loss, net.out_features)
-    work = np.empty(2 * net.out_features, net.dtype)
+    passes: Any = _kernels if loss.compiled else reference
+    choices: tuple[Any, Any] = (net, loss)
+    if loss.compiled:
+        choices = codes.net_numbers(net), codes.loss_numbers(loss, net.out_features)
+    work = np.empty(2 * units(net), net.dtype)
     total = total_weight = 0.0
-    for start, stop in _in_slices(net, rows.X):
-        weights = None if rows.weights is None else rows.weights[start:stop]
-        X = data.converted(rows.X[start:stop], net.dtype)
-        loss_sum, weight_sum, bad = _kernels.loss_pass(net.params, work, X, rows.T[start:stop], weights, numbers)
+    for start, stop in _in_slices(net, rows):
+        part = rows.part(start, stop)
+        loss_sum, weight_sum, bad = passes.loss_pass(
+            net.params, work, part.X.reshape(-1), part.indices, part.indptr, part.T, part.weights, *choices
+        )
         if bad >= 0:
             rows.refuse_row(start + bad)
             return float("inf")
@@ -127,7 +137,7 @@ def mean_gradient(net: Net, rows: data.Rows, loss: Loss) -> tuple[float, Array]:
 
     It is the training pass on a batch that is never closed, so that no update is made.
     """
-    engine = Engine(net, loss, SGD(lr=0.0), len(rows) + 1, params=net.params.copy())
+    engine = Engine(net, loss, Method(SGD(lr=0.0)), len(rows) + 1, params=net.params.copy())
     try:
         engine.visit(rows)
     except DivergenceError as error:
@@ -139,27 +149,90 @@ def mean_gradient(net: Net, rows: data.Rows, loss: Loss) -> tuple[float, Array]:
 class Engine:
     """Everything that the next update needs, and the calls that make updates.
 
-    ``params`` (P,), ``gradient`` (P,), ``counters`` (4,) and ``totals`` (4,) are changed in place by the passes
-    alone, each call wholly or not at all; so an interruption between two calls finds them consistent.
+    ``params`` (P,), ``state`` (slots · P,), ``paid`` (2P,) or None, ``gradient`` (P,), ``counters`` (5,) and
+    ``totals`` (5,) are changed in place by the passes alone, each call wholly or not at all; so an interruption
+    between two calls finds them consistent. ``params`` are the model's own, unless iterates are averaged: then the
+    model shows their mean, the last row of the state.
     """
 
-    def __init__(
-        self, net: Net, loss: Loss, optimizer: Optimizer, batch_size: int, params: Array | None = None
-    ) -> None:
-        self.features, self.outputs, self.dtype = net.in_features, net.out_features, net.dtype
-        self.loss, self.optimizer, self.batch_size = loss, optimizer, batch_size
-        self.params = net.params if params is None else params
-        self.gradient = np.zeros_like(self.params)
-        self.counters = np.zeros(4, np.int64)
-        self.totals = np.zeros(4)
-        self._work = np.empty(2 * self.params.size + 2 * self.outputs, self.dtype)
-        self._choices = (loss_numbers(loss, self.outputs), optimizer_numbers(optimizer))
-        binary = loss.targets == "binary"
-        limits = (0.0, 1.0) if binary else (float(np.finfo(self.dtype).min), float(np.finfo(self.dtype).max))
-        self.one_sample = _kernels.OneSample(
-            self.params, self.gradient, self._work, self.counters, self.totals,
-            self.features, self.outputs, *self._choices, *limits, net._hold,
-        )  # fmt: skip
+    def __init__(self, net: Net, loss: Loss, method: Method, batch_size: int, params: Array | None = None) -> None:
+        self.net, self.loss, self.method, self.batch_size = net, loss, method, batch_size
+        self.dtype = net.dtype
+        self.epoch_losses: Sequence[float] = ()
+        given = net.params if params is None else params
+        self.params = given.copy() if method.average else given
+        self._rows_of_state = method.optimizer.slots + (method.average > 0)
+        self.state = np.zeros(self._rows_of_state * given.size, self.dtype)
+        self.paid = np.zeros(2 * given.size) if method.penalty is not None and method.penalty.l1 > 0 else None
+        self.gradient = np.zeros_like(given)
+        self.counters = np.zeros(5, np.int64)
+        self.totals = np.zeros(5)
+        self._work = np.empty((2 + self._rows_of_state) * given.size + 2 * units(net), self.dtype)
+        self._passes: Any = _kernels if loss.compiled else reference
+        self._net = codes.net_numbers(net)
+        self._loss = codes.loss_numbers(loss, net.out_features) if loss.compiled else None
+        self._shown = given.copy() if self._must_watch else given
+        self._begin()
+        self.one_sample = self._one_sample()
+
+    # ------------------------------------------------------------------------------------- what is shown and watched
+
+    @property
+    def _must_watch(self) -> bool:
+        # whether the state would overrule parameters that are assigned from outside
+        return self.method.average > 0 or self.method.optimizer.name == "ftrl"
+
+    def _begin(self) -> None:
+        self.params[:] = self._shown
+        self.counters[AVERAGED] = 0
+        self.state[:] = 0
+        rows = self.state.reshape(self._rows_of_state, self.params.size)[: self.method.optimizer.slots]
+        self.method.optimizer.start(self.params, rows, reference.on_weights(self.net))
+
+    def watch(self) -> None:
+        """Begin anew from the model's parameters if they were assigned since the last update."""
+        if self._must_watch and not np.array_equal(self._shown, self.net.params):
+            self._shown[:] = self.net.params
+            self._begin()
+
+    def show(self) -> None:
+        """Let the model show the mean of the iterates, if they are averaged."""
+        if self.method.average > 0:
+            mean = self.state[-self.params.size :] if self.counters[AVERAGED] else self.params
+            self.net.params[:] = mean
+        if self._must_watch:
+            self._shown[:] = self.net.params
+
+    # ------------------------------------------------------------------------------------------------------- updates
+
+    def _one_sample(self) -> Callable[[Any, Any], float | None]:
+        schedule = self.method.schedule
+        if not self.loss.compiled or self._must_watch or schedule.name not in codes.IN_C:
+            return lambda x, t: None
+        kind = self.loss.targets
+        whole = kind in ("labels", "classes")
+        limits = {"binary": (0.0, 1.0), "labels": (0.0, 1.0), "classes": (0.0, self.net.out_features - 1.0)}
+        largest = float(np.finfo(self.dtype).max)
+        lowest = {"non-negative": 0.0, "positive": float(np.finfo(self.dtype).tiny)}.get(kind, -largest)
+        return _kernels.OneSample(
+            self.params, self.state, self.paid, self.gradient, self._work, self.counters, self.totals,
+            1 if kind == "classes" else self.net.out_features, self._net, self._loss,
+            codes.method_numbers(self.method, self.loss), *limits.get(kind, (lowest, largest)), whole, self.net._hold,
+        ).step  # fmt: skip
+
+    def _choices(self, updates: int) -> tuple[Any, Any, Any]:
+        # net, loss and method as the passes take them, for so many updates
+        method, epoch = self.method, int(self.counters[EPOCH])
+        if not self.loss.compiled:
+            return self.net, self.loss, (method, self.epoch_losses)
+        schedule, rates, lr = method.schedule, None, None
+        if schedule.name not in codes.IN_C:
+            first = int(self.counters[UPDATES]) + 1
+            t = np.arange(first, first + (1 if schedule.by == "epoch" else updates))
+            rates = schedule.rate(method.optimizer.lr, t, epoch, self.epoch_losses).astype(np.float64)
+            if schedule.by == "epoch":
+                rates, lr = None, float(rates[0])
+        return self._net, self._loss, codes.method_numbers(method, self.loss, lr, rates)
 
     def visit(
         self,
@@ -174,15 +247,34 @@ class Engine:
         ``on_slice`` is called with the number of rows after each slice, ``on_trace`` with the losses and norms
         (updates, 2) and the parameters (updates, P) of its updates.
         """
-        copied = 0 if rows.in_place else self.features * self.dtype.itemsize
-        traced = 0 if on_trace is None else self.params.nbytes
-        step = slice_rows(self.features, self.outputs, self.dtype.itemsize, copied + traced)
+        step = self._slice_rows(rows, on_trace is not None)
         while start < len(rows):
             stop = min(start + step, len(rows))
             self._visit_slice(rows, order, start, stop, on_trace)
             if on_slice is not None:
                 on_slice(stop - start)
             start = stop
+
+    def _slice_rows(self, rows: data.Rows, traced: bool) -> int:
+        if not self.loss.compiled:
+            return REFERENCE_ROWS
+        copied = (0 if rows.in_place else rows.row_bytes) + (self.params.nbytes if traced else 0)
+        work = multiplications(self.net, rows)
+        if rows.mean_nonzeros is not None and not self._sparse_updates():
+            work += self.params.size / self.batch_size
+        work *= 1 + self._rows_of_state
+        return slice_rows(work, self.dtype.itemsize, copied, self.params.nbytes + self.state.nbytes)
+
+    def stopped(self) -> bool:
+        """Tell whether the schedule has come to its end."""
+        schedule = self.method.schedule
+        return isinstance(schedule, Adaptive) and schedule.progress(self.method.optimizer.lr, self.epoch_losses)[1]
+
+    def _sparse_updates(self) -> bool:
+        # whether an update on sparse rows costs what their non-zeros cost (see _lazy.pxi), to which slices are sized
+        method, optimizer = self.method, self.method.optimizer
+        spared = optimizer.is_plain or optimizer.name in ("adagrad", "ftrl") or getattr(optimizer, "lazy", False)
+        return spared and self.batch_size == 1 and method.clip_value is None
 
     def _visit_slice(
         self,
@@ -194,17 +286,20 @@ class Engine:
         close: bool = False,
     ) -> None:
         part = rows.slice(order, start, stop)
+        updates = (stop - start) // self.batch_size + 2  # a batch that was open, and one that is closed
         trace = path = None
         if on_trace is not None:
-            updates = (stop - start) // self.batch_size + 2  # a batch that was open, and one that is closed
             trace, path = np.empty((updates, 2)), np.empty((updates, self.params.size), self.dtype)
         before = int(self.counters[UPDATES])
+        net, loss, method = self._choices(updates)
         try:
-            bad = _kernels.train_pass(
-                self.params, self.gradient, self._work, self.counters, self.totals, part.X, part.T, part.weights,
-                part.order, part.start, part.stop, *self._choices, self.batch_size, close, trace, path,
+            bad = self._passes.train_pass(
+                self.params, self.state, self.paid, self.gradient, self._work, self.counters, self.totals,
+                part.X.reshape(-1), part.indices, part.indptr, part.T, part.weights, part.order, part.start, part.stop,
+                net, loss, method, self.batch_size, close, trace, path,
             )  # fmt: skip
         finally:  # what an interrupted pass has done is recorded too
+            self.show()
             if on_trace is not None and trace is not None and path is not None:
                 made = int(self.counters[UPDATES]) - before
                 on_trace(trace[:made].copy(), path[:made].copy())
@@ -216,11 +311,8 @@ class Engine:
         rows.refuse_row(row)
         if not np.isfinite(self.params).all():
             raise ValueError("the model's parameters are not finite before training; assign finite ones")
-        visited = (np.arange(len(part.X)) if part.order is None else part.order)[part.start : part.stop]
-        chunks = (part.X[visited[first : first + 1024]] for first in range(0, len(visited), 1024))
-        largest = max((float(np.nanmax(np.abs(chunk), initial=0)) for chunk in chunks), default=0.0)
-        largest = largest or float(np.nanmax(np.abs(rows.X[row]), initial=0))  # a closing batch visits no row
-        raise DivergenceError(int(self.counters[EPOCH]), row, largest, self.optimizer.lr)
+        largest = part.largest() or rows.part(row, row + 1).largest()  # a closing batch visits no row
+        raise DivergenceError(int(self.counters[EPOCH]), row, largest, self.method.optimizer.lr)
 
     def close_batch(self, rows: data.Rows, on_trace: Callable[[Array, Array], None] | None = None) -> None:
         """Make the update of a batch that is open after these rows, if one is."""
@@ -231,10 +323,11 @@ class Engine:
         """Make one update by the mean gradient of the rows, beside any open batch; return their mean loss before."""
         aside = copy.copy(self)
         aside.batch_size = len(rows)
-        aside.gradient, aside.totals, aside.counters = np.zeros_like(self.params), np.zeros(4), self.counters.copy()
-        aside.counters[OPEN] = 0
+        aside.gradient, aside.totals, aside.counters = np.zeros_like(self.params), np.zeros(5), self.counters.copy()
+        aside.counters[OPEN], aside.totals[DEBT] = 0, self.totals[DEBT]
         try:
             aside._visit_slice(rows, None, 0, len(rows), on_trace, close=True)
         finally:
-            self.counters[UPDATES] = aside.counters[UPDATES]
-        return float(aside.totals[LOSS] / aside.totals[WEIGHT])
+            self.counters[[UPDATES, AVERAGED]] = aside.counters[[UPDATES, AVERAGED]]
+            self.totals[DEBT] = aside.totals[DEBT]
+        return float(aside.totals[LOSS] / aside.totals[reference.WEIGHT])

@@ -1,4 +1,4 @@
-"""Trainer and train: epochs, visiting order, stopping, callbacks, and all that must be kept to go on later."""
+"""Trainer: epochs, visiting order, stopping, callbacks, and all that must be kept to go on later."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastgd import checkpoint, data, engine, extras, losses, optimizers
-from fastgd.engine import EPOCH, LOSS, POSITION, UPDATES, WEIGHT
+from fastgd import checkpoint, data, engine, extras, losses, optimizers, penalties, schedules
+from fastgd.evaluation import sample_or_rows
 from fastgd.history import History, Trace
-from fastgd.model import Linear, sample_or_rows
+from fastgd.method import Method
+from fastgd.model import MLP
+from fastgd.reference import DEBT, EPOCH, LOSS, OPEN, POSITION, UPDATES, WEIGHT
 from fastgd.registry import check_count, check_flag, check_number
 
 Array = npt.NDArray[Any]
@@ -32,7 +34,7 @@ class Trainer:
 
     Parameters
     ----------
-    model : Linear
+    model : Linear or MLP
         Trained in place.
     loss : str or Loss, default "mse"
         A name in ``fastgd.losses.registry`` or an instance.
@@ -53,6 +55,17 @@ class Trainer:
         Whether to show a progress bar (needs tqdm: ``pip install 'fastgd[cli]'``).
     callbacks : sequence of callables
         Each is called with the history after every epoch; one that returns True stops the run.
+    penalty : str or Penalty, optional
+        A name in ``fastgd.penalties.registry`` or an instance.
+    schedule : str, Schedule or callable, default "constant"
+        A name in ``fastgd.schedules.registry``, an instance, or a function of the number of the update, 1, 2, …, by
+        which the optimizer's rate is multiplied.
+    average : bool or int, default False
+        Whether the model shows the mean of the iterates instead of the last, or the update from which they count.
+        The updates themselves go on from the last iterate.
+    clip_value, clip_norm : float, optional
+        Largest size of each number of an update's gradient, and of its norm; the value is clipped first, and both
+        before weight decay.
 
     Attributes
     ----------
@@ -73,7 +86,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: Linear,
+        model: MLP,
         loss: str | losses.Loss = "mse",
         optimizer: str | optimizers.Optimizer = optimizers.SGD(lr=0.01),  # noqa: B008 - it is frozen
         batch_size: int = 1,
@@ -83,13 +96,21 @@ class Trainer:
         trace_limit: int = TRACE_LIMIT,
         progress: bool = False,
         callbacks: Sequence[Callback] = (),
+        penalty: str | penalties.Penalty | None = None,
+        schedule: str | schedules.Schedule | Callable[[int], float] = "constant",
+        average: bool | int = False,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
     ) -> None:
-        if not isinstance(model, Linear):
+        if not isinstance(model, MLP):
             raise TypeError(f"model must be a fastgd model, not {model!r}")
         self._model = model
-        self._engine = engine.Engine(
-            model, losses.get(loss), optimizers.get(optimizer), check_count("batch_size", batch_size)
-        )
+        chosen, batch_size = losses.get(loss), check_count("batch_size", batch_size)
+        method = Method.make(
+            chosen, model.sizes, batch_size, optimizer=optimizer, penalty=penalty, schedule=schedule, average=average,
+            clip_value=clip_value, clip_norm=clip_norm,
+        )  # fmt: skip
+        self._engine = engine.Engine(model, chosen, method, batch_size)
         self.shuffle = check_flag("shuffle", shuffle)
         self.trace_limit = int(check_number("trace_limit", trace_limit))
         self.progress = check_flag("progress", progress)
@@ -99,15 +120,16 @@ class Trainer:
                 raise TypeError(f"callbacks has {callback!r}, which cannot be called")
         traced = Trace(model.params.size, model.dtype) if check_flag("trace", trace) else None
         self.history = History(model, trace=traced)
+        self._engine.epoch_losses = self.history.loss
         self._on_trace = None if traced is None else traced.append
         self._generator = np.random.default_rng(copy.deepcopy(seed))
         self._epoch_start: tuple[int, Any] = (-1, None)  # an epoch, and the generator's state before it
         self._epoch_rows: int | None = None  # the rows of the open epoch, where they are known
-        self._one_sample: Callable[..., float | None] = self._engine.one_sample.step
+        self._one_sample = self._engine.one_sample
         self._signed_labels = False  # whether any targets so far were −1 and +1
 
     @property
-    def model(self) -> Linear:
+    def model(self) -> MLP:
         """The model that is trained."""
         return self._model
 
@@ -117,9 +139,14 @@ class Trainer:
         return self._engine.loss
 
     @property
+    def method(self) -> Method:
+        """How the parameters move: optimizer, penalty, schedule, averaging and clipping."""
+        return self._engine.method
+
+    @property
     def optimizer(self) -> optimizers.Optimizer:
         """The optimizer."""
-        return self._engine.optimizer
+        return self._engine.method.optimizer
 
     @property
     def batch_size(self) -> int:
@@ -157,6 +184,7 @@ class Trainer:
             with self.model.exclusively():
                 rows = sample_or_rows(self.model, x, t, self.loss)
                 self._check_trace(1, 1)
+                self._engine.watch()
                 value = self._engine.step(rows, self._on_trace)
                 self._remember(rows.vector_target, rows.signed_labels)
         elif self._model.loss is not self._engine.loss:
@@ -205,6 +233,7 @@ class Trainer:
             validation = self._validation(X_val, t_val)
             self._check_open_epoch(rows)
             self._check_trace(rows or 0, epochs)
+            self._engine.watch()
             with ExitStack() as stack:
                 bar = self._bar(stack, None if rows is None else rows * epochs)
                 self._clock = time.perf_counter()
@@ -216,7 +245,7 @@ class Trainer:
                     if bar is not None:
                         bar.set_postfix(loss=f"{self.history.loss[-1]:.4g}")
                     answers = [callback(self.history) for callback in self.callbacks]  # all are called
-                    if any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers):
+                    if self._engine.stopped() or any(isinstance(a, (bool, np.bool_)) and a for a in answers):
                         break
                 for callback in self.callbacks:
                     if hasattr(callback, "finish"):
@@ -227,7 +256,7 @@ class Trainer:
         """Give up the rest of an epoch that was interrupted: its open batch is dropped and the next starts afresh."""
         with self.model.exclusively():
             self._engine.gradient[:] = 0
-            self._engine.counters[:] = [self._engine.counters[EPOCH], 0, self.updates, 0]
+            self._engine.counters[[POSITION, OPEN]] = 0
             self._epoch_start = (-1, None)
 
     def save(self, path: Any) -> None:
@@ -240,22 +269,26 @@ class Trainer:
             checkpoint.save(self, path)
 
     @staticmethod
-    def load(path: Any, callbacks: Sequence[Callback] = ()) -> Trainer:
+    def load(
+        path: Any, callbacks: Sequence[Callback] = (), loss: losses.Loss | None = None, schedule: Any = None
+    ) -> Trainer:
         """Return the trainer that was saved, with a model of its own, as if it had never stopped.
+
+        A loss or a schedule that is a function of your own is given again; no file can hold it.
 
         Raises
         ------
         OSError
             The file cannot be read.
         ValueError
-            It is damaged or something else, or ``callbacks`` are not those that it names.
+            It is damaged or something else, or what is given does not fit what it names.
         """
-        return checkpoint.load(path, callbacks, Trainer)
+        return checkpoint.load(path, callbacks, loss, schedule, Trainer)
 
     def _epoch(self, pieces: Iterator[data.Rows], rows_known: int | None, bar: Any) -> None:
         counters = self._engine.counters
         if not counters[POSITION]:
-            self._engine.totals[:] = 0
+            self._engine.totals[:DEBT] = 0
             self._epoch_rows = rows_known
         if self.shuffle:
             self._rewind(int(counters[EPOCH]))
@@ -295,7 +328,7 @@ class Trainer:
         if validation is not None:
             value = engine.mean_loss(self.model, validation, self.loss)
             history.val_loss[epoch:] = [*[float("nan")] * (epoch - len(history.val_loss)), value]
-        engine_.counters[:] = [epoch + 1, 0, self.updates, 0]
+        engine_.counters[: OPEN + 1] = [epoch + 1, 0, self.updates, 0]
 
     def _tick(self) -> None:
         now = time.perf_counter()
@@ -350,48 +383,3 @@ class Trainer:
         tqdm = extras.need("tqdm", extra="cli", what="progress=True")
         return stack.enter_context(tqdm.tqdm(total=rows, unit=" rows", unit_scale=True, initial=self.position))
 
-
-def train(
-    model: Linear,
-    X: npt.ArrayLike | Iterable[Piece],
-    t: npt.ArrayLike | None = None,
-    loss: str | losses.Loss = "mse",
-    optimizer: str | optimizers.Optimizer = optimizers.SGD(lr=0.01),  # noqa: B008 - it is frozen
-    epochs: int = 1,
-    batch_size: int = 1,
-    shuffle: bool = False,
-    seed: int | None = None,
-    sample_weight: npt.ArrayLike | None = None,
-    X_val: npt.ArrayLike | None = None,
-    t_val: npt.ArrayLike | None = None,
-    trace: bool = False,
-    progress: bool = False,
-    callbacks: Sequence[Callback] = (),
-    trace_limit: int = TRACE_LIMIT,
-) -> History:
-    """Train the model in place by gradient descent, one sample at a time, and return the history.
-
-    For each sample x with target t: y = f(x), C = loss(y, t), w ← w − λ ∂C/∂w; the next sample meets the new
-    weights. It is ``Trainer(model, …).run(X, t, …)``; see :class:`Trainer` and :meth:`Trainer.run` for the
-    parameters, and for the errors.
-
-    Returns
-    -------
-    History
-        ``loss`` (a value an epoch), ``val_loss``, ``epochs``, ``seconds`` and, with ``trace=True``, ``trace``.
-
-    References
-    ----------
-    L. Bottou, Large-scale machine learning with stochastic gradient descent, COMPSTAT 2010, 177-186.
-
-    Examples
-    --------
-    >>> import numpy as np, fastgd
-    >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
-    >>> model = fastgd.Linear(1, 1, seed=0)
-    >>> history = fastgd.train(model, X, 3 * X[:, 0] + 1, optimizer=fastgd.SGD(lr=0.1), epochs=20)
-    >>> model.params.round(3)
-    array([3., 1.])
-    """
-    trainer = Trainer(model, loss, optimizer, batch_size, shuffle, seed, trace, trace_limit, progress, callbacks)
-    return trainer.run(X, t, epochs, sample_weight, X_val, t_val)

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 
-from fastgd import _kernels, engine, losses, optimizers, reference
+import fastgd
+from fastgd import _kernels, codes, engine, losses, reference
+from fastgd.method import Method
 
 #: relative difference that rounding explains after one step, and after a few dozen
 STEP_TOLERANCE = {"float64": 1e-14, "float32": 5e-6}
@@ -23,41 +26,77 @@ def relative(a: Any, b: Any) -> float:
 
 @dataclass
 class Pass:
-    """The arguments of one training pass, with the state that it changes."""
+    """The arguments of one training pass, with the state that it changes; X is dense or CSR."""
 
-    params: Any
+    net: Any
     X: Any
     T: Any
     loss: losses.Loss
-    optimizer: optimizers.Optimizer
+    method: Method
     weights: Any = None
     order: Any = None
     batch_size: int = 1
     close: bool = True
     trace: bool = False
-    counters: Any = field(default_factory=lambda: np.zeros(4, np.int64))
-    totals: Any = field(default_factory=lambda: np.zeros(4))
+    counters: Any = field(default_factory=lambda: np.zeros(5, np.int64))
+    totals: Any = field(default_factory=lambda: np.zeros(5))
+    params: Any = None
+
+    def __post_init__(self) -> None:
+        if self.params is None:
+            self.params = self.net.params.copy()
+            optimizer, size = self.method.optimizer, self.params.size
+            self.state = np.zeros((optimizer.slots + (self.method.average > 0), size), self.params.dtype)
+            optimizer.start(self.params, self.state[: optimizer.slots], reference.on_weights(self.net))
+            l1 = self.method.penalty is not None and self.method.penalty.l1 > 0
+            self.paid = np.zeros(2 * size) if l1 else None
+            self.gradient = np.zeros_like(self.params)
 
     def copy(self) -> Pass:
-        return replace(self, **{k: getattr(self, k).copy() for k in ("params", "counters", "totals")})
+        twin = replace(self, **{k: getattr(self, k).copy() for k in ("params", "counters", "totals")})
+        twin.state, twin.gradient = self.state.copy(), self.gradient.copy()
+        twin.paid = None if self.paid is None else self.paid.copy()
+        return twin
+
+    @property
+    def rows(self) -> int:
+        return int(self.X.shape[0])
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """What a pass changes in place."""
+        paid = () if self.paid is None else self.paid[: self.params.size]
+        return {"params": self.params, "state": self.state, "gradient": self.gradient, "paid": np.array(paid)}
+
+    def data(self) -> tuple[Any, Any, Any]:
+        if scipy.sparse.issparse(self.X):
+            return self.X.data, self.X.indices, self.X.indptr
+        return self.X.reshape(-1), None, None
+
+    def choices(self, passes: Any, updates: int) -> tuple[Any, Any, Any]:
+        """Return net, loss and method as the passes take them."""
+        if passes is reference:
+            return self.net, self.loss, (self.method, ())
+        schedule, rates = self.method.schedule, None
+        if schedule.name not in codes.IN_C:
+            t = self.counters[2] + 1 + np.arange(updates)
+            rates = np.asarray(schedule.rate(self.method.optimizer.lr, t), np.float64)
+        numbers = codes.method_numbers(self.method, self.loss, rates=rates)
+        return codes.net_numbers(self.net), codes.loss_numbers(self.loss, self.net.out_features), numbers
 
     def run(self, passes: Any, start: int = 0, stop: int | None = None) -> int:
-        stop = len(self.X if self.order is None else self.order) if stop is None else stop
-        if not hasattr(self, "gradient"):
-            self.gradient = np.zeros_like(self.params)
-        choices = (self.loss, self.optimizer)
-        if passes is _kernels:
-            numbers = engine.loss_numbers(self.loss, self.T.shape[1]), engine.optimizer_numbers(self.optimizer)
-            choices = numbers  # type: ignore[assignment]
+        stop = (self.rows if self.order is None else len(self.order)) if stop is None else stop
+        size, dtype = self.params.size, self.params.dtype
         traced = [None, None]
         if self.trace:
-            traced = [np.zeros((stop - start + 1, 2)), np.zeros((stop - start + 1, self.params.size), self.X.dtype)]
+            traced = [np.zeros((stop - start + 1, 2)), np.zeros((stop - start + 1, size), dtype)]
         self.trace_out, self.path_out = traced
-        work = np.empty(2 * self.params.size + 2 * self.T.shape[1], self.params.dtype)
+        work = np.empty((2 + len(self.state)) * size + 2 * engine.units(self.net), dtype)
         return int(
             passes.train_pass(
-                self.params, self.gradient, work, self.counters, self.totals, self.X, self.T, self.weights, self.order,
-                start, stop, *choices, self.batch_size, self.close, self.trace_out, self.path_out,
+                self.params, self.state.reshape(-1), self.paid, self.gradient, work, self.counters, self.totals,
+                *self.data(), self.T, self.weights, self.order, start, stop, *self.choices(passes, stop - start + 1),
+                self.batch_size, self.close, self.trace_out, self.path_out,
             )
         )  # fmt: skip
 
@@ -66,8 +105,10 @@ def compare(given: Pass, tolerance: float) -> tuple[Pass, Pass]:
     """Run the pass compiled and in NumPy, and hold every state that they leave to the tolerance."""
     compiled, in_numpy = given.copy(), given.copy()
     assert compiled.run(_kernels) == in_numpy.run(reference)
-    assert relative(compiled.params, in_numpy.params) <= tolerance
-    assert relative(compiled.gradient, in_numpy.gradient) <= tolerance
+    for name, array in in_numpy.changed.items():
+        rows = array if name == "state" else [array]
+        for row, other in zip(rows, compiled.changed[name] if name == "state" else [compiled.changed[name]]):
+            assert relative(other, row) <= tolerance, name
     np.testing.assert_array_equal(compiled.counters, in_numpy.counters)
     np.testing.assert_allclose(compiled.totals, in_numpy.totals, rtol=10 * tolerance, atol=tolerance)
     if given.trace:
@@ -77,7 +118,31 @@ def compare(given: Pass, tolerance: float) -> tuple[Pass, Pass]:
 
 
 def make_targets(loss: losses.Loss, raw: Any, rng: np.random.Generator) -> Any:
-    """Return targets that the loss takes, around the raw predictions."""
-    if loss.targets == "binary":
-        return (rng.uniform(size=raw.shape) < loss.mean(raw)).astype(raw.dtype)
+    """Return targets that the loss takes, around the raw predictions (n, K)."""
+    if loss.targets == "classes":
+        return raw.argmax(axis=1)[:, None].astype(raw.dtype)
+    if loss.targets in ("binary", "labels"):
+        return (rng.logistic(size=raw.shape) < raw).astype(raw.dtype)
+    if loss.targets in ("non-negative", "positive"):
+        return rng.gamma(2.0, np.exp(np.clip(raw, -2, 1)) / 2).astype(raw.dtype)
     return (raw + rng.normal(size=raw.shape)).astype(raw.dtype)
+
+
+def make_pass(
+    loss, dtype, K=1, bias=True, n=60, d=7, seed=0, scale=1.0, method=None, hidden=(), activation="relu", density=None,
+    index="int32", **options,
+):  # fmt: skip
+    """Return a pass over random rows for a new model; with a density X is CSR."""
+    rng, K = np.random.default_rng(seed), max(K, 2) if loss.coupled else K
+    net = fastgd.MLP([d, *hidden, K], activation, bias=bias, dtype=dtype)
+    net.params[:] = rng.normal(size=net.params.size) / (1 if not hidden else 2)
+    if loss.targets in ("non-negative", "positive"):
+        net.params[:] /= 4 * max(1, scale * np.sqrt(d))  # so that e^y is of the size of the targets
+    X = (scale * rng.normal(size=(n, d))).astype(dtype)
+    if density is not None:
+        X *= rng.uniform(size=X.shape) < density
+    T = make_targets(loss, (X @ rng.normal(size=(d, K))).astype(dtype), rng)
+    if density is not None:
+        X = scipy.sparse.csr_array(X)
+        X.indices, X.indptr = X.indices.astype(index), X.indptr.astype(index)
+    return Pass(net, X, T, loss, Method(fastgd.SGD(lr=0.01)) if method is None else method, **options)

@@ -8,6 +8,7 @@ import os
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from passes import make_targets
 
 import fastgd
 from fastgd import cli, files
@@ -23,22 +24,80 @@ def trained(**options):
 
 
 def test_everything_comes_back(loss, tmp_path):
-    targets = (T > 0).astype(float) if loss.targets == "binary" else T
+    K = 3 if loss.coupled else 1
+    rng = np.random.default_rng(1)
+    targets = make_targets(loss, X @ rng.normal(size=(3, K)), rng)
     options = {"loss": loss, "optimizer": fastgd.SGD(lr=0.03), "batch_size": 3, "shuffle": True, "seed": 5}
-    trainer = fastgd.Trainer(fastgd.Linear(3, 1, seed=0), trace=True, **options)
+    trainer = fastgd.Trainer(fastgd.Linear(3, K, seed=0), trace=True, **options)
     trainer.run(X, targets, epochs=2, X_val=X[:5], t_val=targets[:5])
     trainer.save(tmp_path / "trainer.npz")
     other = fastgd.Trainer.load(tmp_path / "trainer.npz")
     assert other.model.params.tobytes() == trainer.model.params.tobytes()
-    assert (other.loss, other.optimizer, other.batch_size) == (trainer.loss, trainer.optimizer, 3)
+    assert (other.loss, other.method, other.batch_size) == (trainer.loss, trainer.method, 3)
     assert (other.history.loss, other.history.val_loss) == (trainer.history.loss, trainer.history.val_loss)
     assert other.updates == trainer.updates
     np.testing.assert_array_equal(other.history.trace.params, trainer.history.trace.params)
-    np.testing.assert_array_equal(other.model.predict(X, "mean"), trainer.model.predict(X, "mean"))
+    np.testing.assert_array_equal(other.model(X), trainer.model(X))
     trainer.run(X, targets)
     other.run(X, targets)
     assert other.model.params.tobytes() == trainer.model.params.tobytes()
     assert other.history.loss == trainer.history.loss
+
+
+METHODS = [
+    {"optimizer": fastgd.SGD(lr=0.03), "penalty": "l1", "schedule": "invscaling", "average": 5},
+    {"optimizer": fastgd.SGD(lr=0.03), "penalty": fastgd.penalties.ElasticNet(0.01), "schedule": "adaptive"},
+    {"optimizer": fastgd.SGD(lr=0.03), "penalty": "l2", "schedule": fastgd.schedules.Warmup(by="step"), "clip_norm": 0.1},
+    {"optimizer": fastgd.SGD(lr=0.1), "schedule": "pa2", "loss": "hinge"},
+    *({"optimizer": choice(lr=0.03), "average": average} for choice in fastgd.optimizers.registry.values() for average in (0, 7)),
+]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: "-".join(map(str, m.values())).replace("/", ""))
+@pytest.mark.parametrize("sizes", [(3, 1), (3, 4, 1)], ids=["linear", "network"])
+def test_every_method_goes_on_bit_for_bit(method, sizes, tmp_path):
+    if method.get("schedule") == "pa2" and len(sizes) > 2:
+        sizes = (3, 1)
+    targets = (T > 0).astype(float) if "loss" in method else T
+    model, twin = fastgd.MLP(sizes, "tanh", seed=0), fastgd.MLP(sizes, "tanh", seed=0)
+    trainer, whole = fastgd.Trainer(model, **method), fastgd.Trainer(twin, **method)
+    for part in range(3):
+        trainer.run(X, targets, epochs=2)
+        trainer.step(X[part], targets[part])
+        trainer.save(tmp_path / "trainer.npz")
+        trainer = fastgd.Trainer.load(tmp_path / "trainer.npz")
+        whole.run(X, targets, epochs=2)
+        whole.step(X[part], targets[part])
+    assert trainer.model.params.tobytes() == twin.params.tobytes()
+    assert trainer.history.loss == whole.history.loss
+    assert trainer.method == whole.method
+
+
+def test_functions_of_the_users_own_are_given_again(tmp_path):
+    class Quartic:
+        def value(self, y, t):
+            return ((y - t) ** 4).sum(axis=-1)
+
+        def slope(self, y, t):
+            return 4 * (y - t) ** 3
+
+    own = fastgd.losses.get(Quartic())
+    halve = lambda t: 0.5  # noqa: E731
+    options = {"loss": own, "optimizer": fastgd.SGD(lr=0.001), "schedule": halve}
+    trainer, whole = (fastgd.Trainer(fastgd.Linear(3, 1, seed=0), **options) for _ in range(2))
+    trainer.run(X, T)
+    trainer.save(tmp_path / "trainer.npz")
+    with pytest.raises(ValueError, match="a loss of your own, which no file can hold: give it again as loss="):
+        fastgd.Trainer.load(tmp_path / "trainer.npz", schedule=fastgd.schedules.get(halve))
+    with pytest.raises(ValueError, match="a schedule of your own, which no file can hold: give it again as schedule="):
+        fastgd.Trainer.load(tmp_path / "trainer.npz", loss=own)
+    trainer = fastgd.Trainer.load(tmp_path / "trainer.npz", loss=own, schedule=halve)
+    trainer.run(X, T)
+    whole.run(X, T, epochs=2)
+    assert trainer.model.params.tobytes() == whole.model.params.tobytes()
+    fastgd.Trainer(fastgd.Linear(3, 1)).save(tmp_path / "other.npz")
+    with pytest.raises(ValueError, match="it names its own loss, 'mse', so loss must not be given"):
+        fastgd.Trainer.load(tmp_path / "other.npz", loss=own)
 
 
 @pytest.mark.parametrize("generator", ["PCG64", "MT19937", "Philox", "SFC64", "PCG64DXSM"])
@@ -143,8 +202,8 @@ WRONG = {
     "an unknown generator": (
         lambda p: rewritten(p, lambda h: h["generator"].update(bit_generator="rand")), "bit generator 'rand'"
     ),
-    "counters below zero": (lambda p: rewritten(p, counters=np.array([-1, 0, 0, 0])), r"its counters .* do not fit"),
-    "counters beyond the history": (lambda p: rewritten(p, counters=np.array([9, 0, 0, 0])), "do not fit its history"),
+    "counters below zero": (lambda p: rewritten(p, counters=np.array([-1, 0, 0, 0, 0])), r"its counters .* do not fit"),
+    "counters beyond the history": (lambda p: rewritten(p, counters=np.array([9, 0, 0, 0, 0])), "do not fit its history"),
     "no place in the epoch": (lambda p: rewritten(p, lambda h: h.update(epoch_start=["x", 0])), "place in its epoch"),
     "a model beyond memory": (
         lambda p: rewritten(p, lambda h: h["model"].update(in_features=10**13)), "cannot be loaded as a fastgd.Trainer"

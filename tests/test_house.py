@@ -22,37 +22,47 @@ ROOT = Path(__file__).parent.parent
 
 #: module by floor; a module imports only from floors below its own
 FLOORS = [
-    {"_cpu", "_kernels", "registry", "extras", "files"},
-    {"_load", "losses", "optimizers"},
-    {"data", "reference"},
+    {"_cpu", "_kernels", "registry", "extras", "files", "arrays"},
+    {"_load", "losses", "activations", "optimizers", "penalties", "layout", "sparse"},
+    {"targets", "schedules"},
+    {"data"},
+    {"method"},
+    {"reference"},
+    {"codes"},
     {"engine"},
     {"model", "history", "config"},
-    {"callbacks", "checkpoint", "descent"},
+    {"evaluation", "exchange", "callbacks", "descent", "checkpoint"},
     {"trainer"},
-    {"table", "plot"},
+    {"training", "table", "plot", "choices", "classes"},
+    {"predictor"},
+    {"tasks"},
     {"cli"},
 ]
 FLOOR = {module: number for number, floor in enumerate(FLOORS) for module in floor}
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+FILES = {path: path.stem for path in PACKAGE.glob("*.py")} | {path: path.parent.name for path in PACKAGE.glob("*/*.py")}
+MODULES = sorted({name for path, name in FILES.items() if path != PACKAGE / "__init__.py"})
 
 
-def imports(path):
-    """Every fastgd module that the file imports, those for type checking alone left out."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            node.body = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "fastgd":
-            _, _, module = node.module.partition(".")
-            yield from [module] if module else [alias.name for alias in node.names]
-        elif isinstance(node, ast.Import):
-            yield from [alias.name.removeprefix("fastgd.") for alias in node.names if alias.name.startswith("fastgd.")]
+def imports(module):
+    """Every fastgd module that the module, or a file of the package, imports; those for type checking alone left out."""
+    for path in (path for path, name in FILES.items() if name == module):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+                node.body = []
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "fastgd":
+                names = node.module.split(".")[1:2] or [alias.name for alias in node.names]
+            elif isinstance(node, ast.Import):
+                names = [alias.name.split(".")[1] for alias in node.names if alias.name.startswith("fastgd.")]
+            else:
+                continue
+            yield from (name for name in names if name != module)
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_go_down_only(module):
-    for imported in imports(PACKAGE / f"{module}.py"):
+    for imported in imports(module):
         assert FLOOR[imported] < FLOOR[module], f"{module} imports {imported}"
 
 
@@ -69,9 +79,13 @@ def test_no_file_is_over_400_lines():
     assert not {name: length for name, length in lengths.items() if length > 400}
 
 
-@pytest.mark.parametrize("module", ["__init__", *[m for m in MODULES if not m.startswith("_")]])
-def test_examples_in_docstrings_run(module):
-    name = "fastgd" if module == "__init__" else f"fastgd.{module}"
+def dotted(path):
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@pytest.mark.parametrize("name", sorted(dotted(path) for path in FILES if path.stem != "_load"))
+def test_examples_in_docstrings_run(name):
     failed, _ = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
     assert failed == 0
 
@@ -91,19 +105,36 @@ def python(code, **environment):
 
 
 TRAIN = """
-import hashlib, numpy as np, fastgd
+import hashlib, sys, numpy as np, scipy.sparse, fastgd
+sys.path.insert(0, {tests!r})
+from passes import make_targets
 digest = hashlib.sha256()
 rng = np.random.default_rng(0)
-for loss in fastgd.losses.registry:
-    for dtype in ("float64", "float32"):
+def train(sizes, X, T, activation="relu", **choices):
+    model = fastgd.MLP(sizes, activation, dtype=X.dtype, seed=1)
+    history = fastgd.train(model, X, T, epochs=2, shuffle=True, seed=2, **choices)
+    digest.update(model.params.tobytes()); digest.update(np.array(history.loss).tobytes())
+for dtype in ("float64", "float32"):
+    for name in fastgd.losses.registry:
+        loss = fastgd.losses.get(name)
         for K, d in ((1, 1), (1, 7), (3, 33), (1, 100), (2, 260)):
-            X = rng.normal(size=(200, d)); T = (rng.normal(size=(200, K)) > 0).astype(float)
-            model = fastgd.Linear(d, K, dtype=dtype, seed=1)
-            history = fastgd.train(model, X, T, loss=loss, optimizer=fastgd.SGD(lr=0.1 / d), epochs=3, shuffle=True,
-                                   seed=2, batch_size=1 + K % 2)
-            digest.update(model.params.tobytes()); digest.update(np.array(history.loss).tobytes())
+            K = max(K, 2) if loss.coupled else K
+            X = rng.normal(size=(200, d)).astype(dtype)
+            T = make_targets(loss, (X @ rng.normal(size=(d, K)) / d).astype(dtype), rng)
+            train((d, K), X, T, loss=loss, optimizer=fastgd.SGD(lr=0.1 / d), batch_size=1 + K % 2)
+    X = rng.normal(size=(200, 37)).astype(dtype)
+    T = X[:, :2] - X[:, 2:4]
+    sparse = scipy.sparse.csr_array(X * (rng.uniform(size=X.shape) < 0.2))
+    for optimizer in fastgd.optimizers.registry:
+        for penalty in (None, "l2", "l1") if optimizer == "sgd" else (None,):
+            for data in (X, sparse):
+                train((37, 2), data, T, optimizer=optimizer, penalty=penalty, schedule="constant" if optimizer == "ftrl" else "invscaling", average=9)
+    for activation in fastgd.activations.registry:
+        train((37, 9, 4, 2), X, T, activation)
+    for schedule in (fastgd.schedules.Optimal(alpha=1.0), fastgd.schedules.InvScaling(0.3), fastgd.schedules.Warmup(by="step")):
+        train((37, 2), X / 9, T, schedule=schedule)
 print(fastgd.isa, digest.hexdigest())
-"""
+""".replace("{tests!r}", repr(str(ROOT / "tests")))
 
 
 @pytest.mark.skipif("avx2" not in _cpu.runnable_levels(), reason="this CPU has only the base level to compare")

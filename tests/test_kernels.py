@@ -9,19 +9,17 @@ import numpy as np
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from passes import RUN_TOLERANCE, STEP_TOLERANCE, Pass, compare, make_targets, relative
+from kinks import distance_to_kink
+from passes import RUN_TOLERANCE, STEP_TOLERANCE, compare, make_pass, relative
 
-from fastgd import _kernels, engine, losses, optimizers, reference
+from fastgd import _kernels, activations, codes, losses, optimizers, reference, schedules
+from fastgd.method import Method
 
-N, D = 60, 7
+N = 60
 
 
-def make_pass(loss, dtype, K=1, bias=True, n=N, d=D, seed=0, scale=1.0, lr=0.01, **options):
-    rng = np.random.default_rng(seed)
-    X = (scale * rng.normal(size=(n, d))).astype(dtype)
-    params = rng.normal(size=K * (d + bias)).astype(dtype)
-    T = make_targets(loss, (X @ rng.normal(size=(d, K))).astype(dtype), rng)
-    return Pass(params, X, T, loss, optimizers.SGD(lr=lr), **options)
+def plain(lr):
+    return Method(optimizers.SGD(lr=lr))
 
 
 def test_the_two_have_the_same_names_and_arguments():
@@ -32,8 +30,16 @@ def test_the_two_have_the_same_names_and_arguments():
         assert list(compiled) == list(inspect.signature(getattr(reference, name)).parameters)
 
 
-def test_every_loss_has_a_code_and_every_code_a_loss():
-    assert {code.name.lower() for code in _kernels.LossCode} == set(losses.registry)
+def test_every_choice_has_a_code_and_every_code_a_choice():
+    names = {
+        "LossCode": {*losses.registry, "c_function"},
+        "ActivationCode": set(activations.registry),
+        "OptimizerCode": set(optimizers.registry),
+        "ScheduleCode": {*codes.IN_C, "table"},
+    }
+    for enum, expected in names.items():
+        assert {code.name.lower() for code in getattr(_kernels, enum)} == expected
+    assert set(codes.IN_C) <= set(schedules.registry)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 7, N, N + 5])
@@ -55,17 +61,20 @@ def test_a_training_pass_agrees_with_the_reference(loss, dtype, trace, K, bias, 
 @pytest.mark.parametrize("K", [1, 2])
 def test_every_width_agrees_with_the_reference(dtype, K, d):
     for n in (*range(1, 10), N):  # blocks of four rows and what is left of them
-        compare(make_pass(losses.MSE(), dtype, K, n=n, d=d, lr=0.1 / d), RUN_TOLERANCE[dtype])
+        compare(make_pass(losses.MSE(), dtype, K, n=n, d=d, method=plain(0.1 / d)), RUN_TOLERANCE[dtype])
 
 
-def test_prediction_and_loss_passes_agree_with_the_reference(loss, dtype):
-    args = make_pass(loss, dtype, K=3)
+@pytest.mark.parametrize("hidden", [(), (5, 4)], ids=["linear", "network"])
+@pytest.mark.parametrize("density", [None, 0.3], ids=["dense", "CSR"])
+def test_prediction_and_loss_passes_agree_with_the_reference(loss, dtype, density, hidden):
+    args = make_pass(loss, dtype, K=3, density=density, hidden=hidden)
     weights = np.random.default_rng(2).choice([0, 1, 3], size=N).astype(dtype)
     outputs = []
-    for passes, choice in ((_kernels, engine.loss_numbers(loss, 3)), (reference, loss)):
-        y = np.empty_like(args.T)
-        passes.predict_pass(args.params, args.X, y)
-        sums = passes.loss_pass(args.params, np.empty(6, dtype), args.X, args.T, weights, choice)
+    for passes in (_kernels, reference):
+        net, choice, _ = args.choices(passes, 1)
+        y, work = np.empty((N, 3), dtype), np.empty(2 * (sum(hidden) + 3), dtype)
+        passes.predict_pass(args.params, work, *args.data(), net, y)
+        sums = passes.loss_pass(args.params, work, *args.data(), args.T, weights, net, choice)
         outputs.append((y, sums))
     assert relative(outputs[0][0], outputs[1][0]) <= STEP_TOLERANCE[dtype]
     np.testing.assert_allclose(outputs[0][1], outputs[1][1], rtol=10 * STEP_TOLERANCE[dtype])
@@ -116,7 +125,7 @@ def test_a_row_of_weight_zero_is_not_read(dtype):
 
 
 def test_a_block_whose_gram_entries_overflow_takes_single_steps():
-    args = make_pass(losses.Absolute(), "float64", scale=1e160, lr=1e-300)
+    args = make_pass(losses.Absolute(), "float64", scale=1e160, method=plain(1e-300))
     args.params[:] = 0
     args.T[:] = 1e10
     compiled, _ = compare(args, 1e-12)
@@ -133,7 +142,8 @@ def test_random_blocks_agree_to_rounding(data):
     order = data.draw(st.none() | st.permutations(range(n)))
     compare(
         make_pass(
-            loss, dtype, 1, data.draw(st.booleans()), n=n, d=d, seed=data.draw(st.integers(0, 2**32)), lr=0.1 / (1 + d),
+            loss, dtype, 1, data.draw(st.booleans()), n=n, d=d, seed=data.draw(st.integers(0, 2**32)),
+            method=plain(0.1 / (1 + d)),
             weights=data.draw(st.none() | st.just(np.array(weights, dtype))),
             order=None if order is None else np.array(order),
         ),
@@ -148,18 +158,15 @@ def test_random_single_steps_agree_to_rounding(data):
     dtype = data.draw(st.sampled_from(["float64", "float32"]))
     K, d = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 70))
     scale = 10.0 ** data.draw(st.integers(-3, 2))
+    K = max(K, 2) if loss.coupled else K
     args = make_pass(
         loss, dtype, K, data.draw(st.booleans()), n=1, d=d, seed=data.draw(st.integers(0, 2**32)), scale=scale,
-        lr=0.1 / (1 + d * scale**2),
+        method=plain(0.1 / (1 + d * scale**2)),
     )  # fmt: skip
-    y = np.empty_like(args.T)
-    _kernels.predict_pass(args.params, args.X, y)
+    y = np.empty((1, K), dtype)
+    reference.predict_pass(args.params, y, *args.data(), args.net, y)
     size = np.abs(args.X).sum() * np.abs(args.params).max() + 1
-    distance = np.abs(y - args.T)
-    edge = loss.delta if isinstance(loss, losses.Huber) else 0.0
-    on_a_kink = isinstance(loss, (losses.Absolute, losses.Huber)) and (
-        np.abs(distance - edge).min() < 10 * np.finfo(dtype).eps * size
-    )
+    on_a_kink = distance_to_kink(loss, y, args.T).min() < 10 * np.finfo(dtype).eps * size
     event("discarded: on a kink of the loss" if on_a_kink else "compared")  # --hypothesis-show-statistics counts them
     if not on_a_kink:
         compare(args, STEP_TOLERANCE[dtype])

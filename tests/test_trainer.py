@@ -16,6 +16,7 @@ N, D = 10_000, 8
 
 
 def make(loss="mse", dtype="float64", K=1, n=N, seed=0):
+    K = max(K, 2) if loss == "cross_entropy" else K
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, D)).astype(dtype)
     raw = (X @ rng.normal(size=(D, K))).astype(dtype)
@@ -140,7 +141,7 @@ def test_a_large_trace_is_made_when_it_is_asked_for():
 def test_validation_loss_is_that_of_evaluate(loss):
     X, T = make(loss.name, n=300)
     seen = []
-    model = linear()
+    model = linear(2 if loss.coupled else 1)
     history = fastgd.train(
         model, X[:200], T[:200], loss=loss, epochs=3, X_val=X[200:], t_val=T[200:],
         callbacks=[lambda h: seen.append(fastgd.evaluate(h.model, X[200:], T[200:], loss))],

@@ -1,0 +1,108 @@
+# ------------------------------------------------------------------------------------------------------- one sample
+
+cdef class Hold:
+    """A model's claim by one call at a time. A ``with`` on it cannot be left half done by Ctrl-C, because both its ends
+    are in C."""
+
+    cdef readonly object holder      # the thread that has it, or None
+
+    def __enter__(self):
+        if self.holder is not None:
+            raise RuntimeError("this model is being trained by another thread, or by a call that is not finished")
+        self.holder = get_ident()
+
+    def __exit__(self, *exception):
+        self.holder = None
+
+
+cdef class OneSample:
+    """Updates on one sample at a time: holds the exported buffers of all that a step needs, so that they cannot move.
+
+    A call takes what is plainly right and answers None to anything else, with nothing changed; the door then says
+    what is wrong with it, or converts it. It keeps the interpreter's lock from its look at ``hold`` to its end, so that
+    no other thread comes between.
+    """
+
+    cdef tuple held
+    cdef void* params
+    cdef void* state
+    cdef void* gradient
+    cdef void* work
+    cdef Run run
+    cdef bint double_precision
+    cdef bint whole                  # targets are whole numbers
+    cdef double lowest, highest
+    cdef object dtype
+    cdef Hold hold
+
+    def __init__(self, params, state, double[::1] paid, gradient, work, int64_t[::1] counters, double[::1] totals,
+                 Py_ssize_t columns, tuple net, tuple loss, tuple method, double lowest, double highest, bint whole, Hold hold):
+        self.held = (net, loss, method, paid, *map(memoryview, (params, state, gradient, work, counters, totals)))
+        self.double_precision = params.itemsize == 8
+        self.params, self.gradient, self.work = address(params), address(gradient), address(work)
+        self.state = address(state) if state.size else NULL
+        read_net(&self.run.net, net)
+        read_rows(&self.run.rows, self.run.net.sizes[0], None, None)
+        read_loss(&self.run.loss, loss)
+        read_method(&self.run, method)
+        if paid is not None:
+            self.run.paid = &paid[0]
+        self.run.counters, self.run.totals = &counters[0], &totals[0]
+        self.run.itemsize, self.run.columns = params.itemsize, columns
+        self.run.batch_size, self.run.trace = 1, NULL
+        plan(&self.run)
+        self.lowest, self.highest, self.whole = lowest, highest, whole
+        self.dtype, self.hold = params.dtype, hold
+
+    def step(self, x, t):
+        """Make one update for the sample x (d,) and target t (K,), or a number; return the loss before it, or None."""
+        if self.double_precision:
+            return one_step[double](self, x, t, 0)
+        return one_step[float](self, x, t, 0)
+
+
+cdef void* address(array) except NULL:
+    cdef unsigned char[::1] octets = memoryview(array).cast("B")
+    return &octets[0]
+
+
+cdef object one_step(OneSample self, x_given, t_given, floating kind):
+    cdef const floating[::1] x, t
+    cdef const floating* target
+    cdef floating t_single
+    cdef Py_ssize_t k
+    cdef double loss_before = self.run.totals[LOSS], weight_before = self.run.totals[WEIGHT], value
+    cdef bint number = self.run.columns == 1 and isinstance(t_given, (float, int))
+    if getattr(x_given, "dtype", None) is not self.dtype:
+        return None
+    if not number and getattr(t_given, "dtype", None) is not self.dtype:
+        return None
+    try:
+        x = x_given
+        if number:
+            t_single = t_given
+            target = &t_single
+        else:
+            t = t_given
+            if t.shape[0] != self.run.columns:
+                return None
+            target = &t[0]
+    except (BufferError, OverflowError, TypeError, ValueError):
+        return None
+    if x.shape[0] != self.run.net.sizes[0]:
+        return None
+    for k in range(self.run.columns):
+        if not self.lowest <= <double>target[k] <= self.highest:
+            return None
+        if self.whole and <double>target[k] != <double><int64_t>target[k]:
+            return None
+    if self.hold.holder is not None:
+        return None
+    self.run.totals[LOSS] = self.run.totals[WEIGHT] = 0
+    if train_rows(&self.run, <floating*>self.params, <floating*>self.state, <floating*>self.gradient,
+                  <floating*>self.work, &x[0], target, <const floating*>NULL, NULL, 0, 1, False, <floating*>NULL) >= 0:
+        self.run.totals[LOSS], self.run.totals[WEIGHT] = loss_before, weight_before
+        return None
+    value = self.run.totals[LOSS]
+    self.run.totals[LOSS], self.run.totals[WEIGHT] = loss_before, weight_before
+    return value
