@@ -1,7 +1,7 @@
 # ------------------------------------------------------------------------------------------------------ activations
-# Each turns a unit's sum z into its output a; its derivative is written in the output. Where exponentials are needed the
-# arithmetic is in double. Of a sum that is not finite the output is not finite either, so that it shows in the loss:
-# what levels off adds 0·z.
+# Each turns a unit's sum z into its output a; its derivative is written in the output. Where exponentials are needed
+# the arithmetic is in double. Of a sum that is not finite the output is not finite either, so that it shows in the
+# loss: what levels off adds 0·z.
 
 cpdef enum ActivationCode:
     RELU
@@ -21,7 +21,7 @@ cdef inline double tanh(double z) noexcept nogil:
 
 cdef inline double logistic(double z) noexcept nogil:
     # 1 / (1 + exp(−z)) without overflow
-    cdef double e = exp_of_negative(-z if z > 0 else z)
+    cdef double e = exponential(-z if z > 0 else z)
     return (1 if z >= 0 else e) / (1 + e)
 
 
@@ -29,7 +29,7 @@ cdef inline double softplus(double z) noexcept nogil:
     # log(1 + exp(z)); z itself above 20, as in torch
     if z > 20:
         return z
-    return (z if z > 0 else 0) + log_of_one_plus(exp_of_negative(-z if z > 0 else z))
+    return (z if z > 0 else 0) + log_of_one_plus(exponential(-z if z > 0 else z))
 
 
 cdef inline floating size_of(floating z) noexcept nogil:

@@ -30,29 +30,77 @@ class LossCode(IntEnum):
     CROSS_ENTROPY = ...
     C_FUNCTION = ...
 
+class ActivationCode(IntEnum):
+    RELU = ...
+    LEAKY_RELU = ...
+    TANH = ...
+    LOGISTIC = ...
+    IDENTITY = ...
+    SOFTPLUS = ...
+
+class OptimizerCode(IntEnum):
+    SGD = ...
+    ADAM = ...
+    ADAMW = ...
+    ADAGRAD = ...
+    RMSPROP = ...
+    FTRL = ...
+
+class AdamKind(IntEnum):
+    ORDINARY = ...
+    AMSGRAD = ...
+    LAZY = ...
+
+class ScheduleCode(IntEnum):
+    CONSTANT = ...
+    OPTIMAL = ...
+    INVSCALING = ...
+    PA1 = ...
+    PA2 = ...
+    TABLE = ...
+
+_Net = tuple[_Int64, _Int64, _Float64, bool]
+_Loss = tuple[int, float, float, int]
+_Method = tuple[Any, ...]
+
 def build_info() -> dict[str, str]: ...
 def train_pass(
     params: _Array,
+    state: _Array | None,
+    paid: _Float64 | None,
     gradient: _Array,
     work: _Array,
     counters: _Int64,
     totals: _Float64,
     X: _Array,
+    indices: _Array | None,
+    indptr: _Array | None,
     T: _Array,
     weights: _Array | None,
     order: _Int64 | None,
     start: int,
     stop: int,
-    loss: tuple[int, float, float],
-    optimizer: tuple[float],
+    net: _Net,
+    loss: _Loss,
+    method: _Method,
     batch_size: int,
     close: bool,
     trace_out: _Float64 | None,
     path_out: _Array | None,
 ) -> int: ...
-def predict_pass(params: _Array, X: _Array, y_out: _Array) -> None: ...
+def predict_pass(
+    params: _Array, work: _Array, X: _Array, indices: _Array | None, indptr: _Array | None, net: _Net, y_out: _Array
+) -> None: ...
 def loss_pass(
-    params: _Array, work: _Array, X: _Array, T: _Array, weights: _Array | None, loss: tuple[int, float, float]
+    params: _Array,
+    work: _Array,
+    X: _Array,
+    indices: _Array | None,
+    indptr: _Array | None,
+    T: _Array,
+    weights: _Array | None,
+    net: _Net,
+    loss: _Loss,
 ) -> tuple[float, float, int]: ...
 
 class Hold:
@@ -64,16 +112,19 @@ class OneSample:
     def __init__(
         self,
         params: _Array,
+        state: _Array,
+        paid: _Float64 | None,
         gradient: _Array,
         work: _Array,
         counters: _Int64,
         totals: _Float64,
-        d: int,
-        K: int,
-        loss: tuple[int, float, float],
-        optimizer: tuple[float],
+        columns: int,
+        net: _Net,
+        loss: _Loss | None,
+        method: _Method,
         lowest: float,
         highest: float,
+        whole: bool,
         hold: Hold,
     ) -> None: ...
     def step(self, x: Any, t: Any) -> float | None: ...

@@ -5,8 +5,8 @@ row by row and then, if it has one, the bias. The twin of the passes in NumPy is
 
 Chapters: ``_lanes.h`` (dot product and scaled sum), ``_rows.pxi`` (dense and sparse rows), ``_math.pxi``,
 ``_losses.pxi``, ``_activations.pxi``, ``_network.pxi`` (forward and backward), ``_optimizers.pxi`` (the move of a
-coordinate; schedules), ``_lazy.pxi`` (what sparse rows need not touch), ``_training.pxi`` (the per-sample loop),
-``_blocks.pxi`` (several rows at once), ``_one_sample.pxi``. Here: the passes that Python calls.
+coordinate; schedules), ``_lazy.pxi`` and ``_idle.pxi`` (what sparse rows need not touch), ``_training.pxi`` (the
+per-sample loop), ``_blocks.pxi`` (several rows at once), ``_one_sample.pxi``. Here: the passes that Python calls.
 """
 
 from cython cimport floating
@@ -27,6 +27,7 @@ include "_activations.pxi"
 include "_network.pxi"
 include "_optimizers.pxi"
 include "_training.pxi"
+include "_idle.pxi"
 include "_lazy.pxi"
 include "_blocks.pxi"
 include "_one_sample.pxi"

@@ -1,35 +1,52 @@
 # ---------------------------------------------------------------------------------------------------- lazy weights
 # Where the rows are sparse, an update may cost no more than the row's non-zeros and still be that of dense rows, for
 # the weights W of the first layer (the others are dense anyway). Within a pass
-#   - the decay of plain SGD is a factor: W = scale · V, of which V is what is stored;
-#   - an L1 penalty that a weight owes is taken off before the weight is read (without decay, all of it at once is the
-#     same as a part of it after every update), and at the end;
-#   - the sum of the iterates is S V − B with S = Σ scale, so that B ← B + S · (change of V) and idle weights need
-#     nothing; B stands where the mean is kept between passes.
-# Adagrad, FTRL and lazy Adam leave a weight without a gradient alone. All else gathers its gradient and is dense.
+#   SCALED    the decay of plain SGD is a factor: W = scale · V, of which V is what is stored;
+#   OWING     an L1 penalty that a weight owes is taken off before the weight is read (without decay, all of it at once
+#             is the same as a part of it after every update);
+#   TOUCHED   Adagrad, FTRL and lazy Adam leave a weight without a gradient alone;
+#   IDLE      momentum, RMSprop and elastic net at a constant rate have a closed form for it: see _idle.pxi.
+# All of it is settled at the end of the pass. All else gathers its gradient, and its updates are dense.
+# The sum of the iterates of SCALED and TOUCHED is S V − B with S = Σ scale, so that B ← B + S · (change of V) and idle
+# weights need nothing; it stands where the mean is kept between passes.
 
 cdef enum:
     FOLD_BELOW_MINUS_LOG2 = 10      # the scale is folded into the weights below 2⁻¹⁰
 
 
-cdef inline bint can_be_lazy(const Run* run) noexcept nogil:
+cdef LazyKind lazy_kind(const Run* run) noexcept nogil:
     cdef const Method* method = &run.method
+    cdef bint constant = method.schedule == CONSTANT
     if run.rows.indices == NULL or run.batch_size != 1 or run.trace != NULL or method.clip_value > 0:
-        return False
-    if method.optimizer == SGD:
-        return plain(method) and (run.paid == NULL or method.decay == 0 and run.mean < 0)
-    if method.optimizer == ADAM:
-        return <AdamKind>(<int>method.numbers[3]) == LAZY and method.decay == 0
-    return method.optimizer == FTRL or method.optimizer == ADAGRAD and method.decay == 0
+        return NOT_LAZY
+    if method.optimizer == ADAGRAD and method.decay == 0 or method.optimizer == FTRL:
+        return TOUCHED
+    if method.optimizer == ADAM and <AdamKind>(<int>method.numbers[3]) == LAZY and method.decay == 0:
+        return TOUCHED
+    if plain(method) and run.paid == NULL:
+        return SCALED
+    if plain(method) and method.decay == 0 and run.mean < 0:
+        return OWING
+    if method.optimizer == SGD and constant:
+        # the first update has no dampening, which the matrix of all others has
+        return NOT_LAZY if run.counters[UPDATES] == 0 and method.numbers[1] * method.decay != 0 else IDLE
+    if method.optimizer == RMSPROP and method.decay == 0 and (constant or method.numbers[2] == 0):
+        return IDLE
+    return NOT_LAZY
 
 
 cdef void open_lazy(Run* run, floating* params, floating* state) noexcept nogil:
     cdef Py_ssize_t j, n = run.net.sizes[0] * run.net.sizes[1]
     cdef floating* mean = state + run.mean * run.net.size
+    cdef floating count = <floating>run.counters[AVERAGED]
     run.lazy.scale, run.lazy.summed = 1, 0
-    if run.lazy.on and run.mean >= 0:
+    if run.lazy.kind == IDLE:
+        for j in range(run.net.sizes[0]):
+            run.idle.seen[j] = run.counters[UPDATES]
+        start_idle(&run.idle, &run.method, run.mean >= 0 and run.counters[UPDATES] + 1 >= run.method.average)
+    if run.lazy.kind != NOT_LAZY and run.mean >= 0:
         for j in range(n):
-            mean[j] *= -<floating>run.counters[AVERAGED]
+            mean[j] *= count if run.lazy.kind == IDLE else -count
 
 
 cdef void fold(Run* run, floating* params, floating* state) noexcept nogil:
@@ -40,7 +57,7 @@ cdef void fold(Run* run, floating* params, floating* state) noexcept nogil:
     if run.mean >= 0:
         for j in range(n):
             b[j] -= summed * params[j]
-    if scale != 1:
+    if run.lazy.scale != 1:
         for j in range(n):
             params[j] *= scale
     run.lazy.scale, run.lazy.summed = 1, 0
@@ -49,33 +66,48 @@ cdef void fold(Run* run, floating* params, floating* state) noexcept nogil:
 cdef void close_lazy(Run* run, floating* params, floating* state) noexcept nogil:
     cdef Py_ssize_t j, n = run.net.sizes[0] * run.net.sizes[1]
     cdef floating* mean = state + run.mean * run.net.size
-    if not run.lazy.on:
-        return
-    fold(run, params, state)
-    if run.paid != NULL:
+    cdef floating count = <floating>run.counters[AVERAGED]
+    if run.lazy.kind == SCALED or run.lazy.kind == TOUCHED:
+        fold(run, params, state)
+    elif run.lazy.kind == OWING:
         truncate(params, run.paid, run.totals[DEBT], n)
-    if run.mean >= 0 and run.counters[AVERAGED] > 0:
+    elif run.lazy.kind == IDLE:
+        wake_all(run, params, state)
+    if run.lazy.kind != NOT_LAZY and run.mean >= 0 and run.counters[AVERAGED] > 0:
         for j in range(n):
-            mean[j] /= -<floating>run.counters[AVERAGED]
+            mean[j] /= count if run.lazy.kind == IDLE else -count
 
 
-cdef inline void settle_row(Run* run, floating* params, const Columns* at) noexcept nogil:
-    # what the weights of the row's columns owe
+cdef inline void settle_row(Run* run, floating* params, floating* state, const Columns* at) noexcept nogil:
+    # bring the weights of the row's columns to where they are read
     cdef Py_ssize_t k, i, place
-    for k in range(run.net.sizes[1]):
-        for i in range(at.n):
-            place = k * run.net.sizes[0] + (at.narrow[i] if at.narrow != NULL else at.wide[i])
-            truncate(params + place, run.paid + place, run.totals[DEBT], 1)
+    if run.lazy.kind == IDLE:
+        if run.mean >= 0 and not run.idle.summing and run.counters[UPDATES] + 1 >= run.method.average:
+            wake_all(run, params, state)            # what comes now is averaged
+            start_idle(&run.idle, &run.method, True)
+        wake_row(run, params, state, at)
+    elif run.lazy.kind == OWING:
+        for k in range(run.net.sizes[1]):
+            for i in range(at.n):
+                place = k * run.net.sizes[0] + (at.narrow[i] if at.narrow != NULL else at.wide[i])
+                truncate(params + place, run.paid + place, run.totals[DEBT], 1)
 
 
 cdef inline void move_columns(const Method* method, const Now* now, floating* w, floating* state, Py_ssize_t size,
                               floating factor, const floating* x, const index_t* columns, Py_ssize_t n) noexcept nogil:
+    cdef floating decay = <floating>method.decay
     if method.optimizer == ADAGRAD:
-        move_sparse(now.adagrad, w, state, size, factor, x, columns, n)
+        move_sparse(now.adagrad, w, state, size, factor, x, columns, <floating>0, n)
     elif method.optimizer == FTRL:
-        move_sparse(now.ftrl, w, state, size, factor, x, columns, n)
+        move_sparse(now.ftrl, w, state, size, factor, x, columns, <floating>0, n)
+    elif method.optimizer == RMSPROP:
+        move_sparse(now.rmsprop, w, state, size, factor, x, columns, <floating>0, n)
+    elif method.optimizer == ADAM:
+        move_sparse(now.adam, w, state, size, factor, x, columns, <floating>0, n)
+    elif plain(method):
+        move_sparse(now.plain, w, state, size, factor, x, columns, <floating>0, n)
     else:
-        move_sparse(now.adam, w, state, size, factor, x, columns, n)
+        move_sparse(now.momentum, w, state, size, factor, x, columns, decay, n)
 
 
 cdef inline void add_columns(floating* b, floating c, const floating* w, const Columns* at) noexcept nogil:
@@ -89,29 +121,32 @@ cdef inline void add_columns(floating* b, floating c, const floating* w, const C
 cdef inline void move_lazily(Run* run, const Now* now, floating* w, floating* state, floating factor,
                              const floating* x, const Columns* at, const floating* deltas) noexcept nogil:
     cdef Py_ssize_t k, d = run.net.sizes[0]
+    cdef floating* row = w
     cdef floating* b = state + run.mean * run.net.size
     cdef floating change
-    cdef bint averaged = run.mean >= 0 and run.lazy.summed > 0
-    if run.method.optimizer == SGD and now.plain.keep != 1:
+    cdef bint averaged = run.mean >= 0 and run.lazy.summed > 0 and run.lazy.kind != IDLE
+    cdef bint by_factor = run.lazy.kind == SCALED or run.lazy.kind == OWING
+    if run.lazy.kind == SCALED and now.plain.keep != 1:
         run.lazy.scale *= now.plain.keep
         if not run.lazy.scale * (1 << FOLD_BELOW_MINUS_LOG2) >= 1:
             fold(run, w, state)
     for k in range(run.net.sizes[1]):
         change = factor * deltas[k]
-        if run.method.optimizer == SGD:
-            change = <floating>(-now.plain.rate * change / run.lazy.scale)
-            add_row(w, change, x, at)
+        if by_factor:
+            change = <floating>(-now.plain.rate * <double>change / run.lazy.scale)
+            add_row(row, change, x, at)
             if averaged:
-                add_row(b, <floating>(run.lazy.summed * change), x, at)
+                add_row(b, <floating>(run.lazy.summed * <double>change), x, at)
         else:
             if averaged:
-                add_columns(b, -<floating>run.lazy.summed, w, at)
+                add_columns(b, -<floating>run.lazy.summed, row, at)
             if at.narrow != NULL:
-                move_columns(&run.method, now, w, state, run.net.size, change, x, at.narrow, at.n)
+                move_columns(&run.method, now, row, state + k * d, run.net.size, change, x, at.narrow, at.n)
             else:
-                move_columns(&run.method, now, w, state, run.net.size, change, x, at.wide, at.n)
+                move_columns(&run.method, now, row, state + k * d, run.net.size, change, x, at.wide, at.n)
             if averaged:
-                add_columns(b, <floating>run.lazy.summed, w, at)
-        w += d
-        state += d
+                add_columns(b, <floating>run.lazy.summed, row, at)
+        row += d
         b += d
+    if run.lazy.kind == IDLE:
+        end_awake(run, now, w, state, at)

@@ -133,7 +133,7 @@ cdef inline floating log_loss(floating y, floating t, floating* slope_out) noexc
     # C = max(y, 0) − t y + log(1 + e), slope σ(y) − t, with e = exp(−|y|): nothing overflows or cancels.
     # σ(y) is 1 / (1 + e) where y ≥ 0, else e / (1 + e)
     cdef double raw = y, target = t
-    cdef double e = exp_of_negative(-fabs(raw))
+    cdef double e = exponential(-fabs(raw))
     cdef double below = raw < 0
     cdef double above = 1 - below
     slope_out[0] = <floating>(((1 - target) * (above + below * e) - target * (below + above * e)) / (1 + e))
@@ -185,7 +185,7 @@ cdef inline double cross_entropy(const floating* y, const floating* t, Py_ssize_
             top = k
     highest = y[top]
     for k in range(K):
-        slope_out[k] = <floating>exp_of_negative(<double>y[k] - highest)
+        slope_out[k] = <floating>exponential(<double>y[k] - highest)
     slope_out[top] = 0
     for k in range(K):
         others += <double>slope_out[k]

@@ -33,11 +33,6 @@ cdef inline double exponential(double x) noexcept nogil:
     return 0 if x < -708 else power * (1 + p)
 
 
-cdef inline double exp_of_negative(double x) noexcept nogil:
-    # e^x for x ≤ 0; 0 below −708
-    return exponential(x)
-
-
 cdef inline double expm1_of_negative(double x) noexcept nogil:
     # e^x − 1 for x ≤ 0, small x keep their digits
     cdef double power, p = split_exponential(x, 0, &power)

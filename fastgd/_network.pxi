@@ -17,15 +17,15 @@ cdef int read_net(Net* net, tuple given) except -1:
     # from (sizes, activation codes, their parameters, bias), whose arrays must outlive it
     cdef const int64_t[::1] sizes = given[0], codes = given[1]
     cdef const double[::1] slopes = given[2]
-    cdef Py_ssize_t l
+    cdef Py_ssize_t layer
     net.layers, net.bias = sizes.shape[0] - 1, given[3]
     net.sizes, net.codes, net.slopes = &sizes[0], NULL, NULL
     if net.layers > 1:
         net.codes, net.slopes = &codes[0], &slopes[0]
     net.size = net.units = 0
-    for l in range(net.layers):
-        net.size += net.sizes[l + 1] * (net.sizes[l] + net.bias)
-        net.units += net.sizes[l + 1]
+    for layer in range(net.layers):
+        net.size += net.sizes[layer + 1] * (net.sizes[layer] + net.bias)
+        net.units += net.sizes[layer + 1]
     return 0
 
 
@@ -58,21 +58,21 @@ cdef inline void map_sparse(const floating* w, double scale, const floating* b, 
 cdef inline void forward(const Net* net, const floating* params, const floating* x, const Columns* at, double scale,
                          floating* outputs) noexcept nogil:
     # the outputs of every layer
-    cdef Py_ssize_t l, n = net.sizes[0], m
+    cdef Py_ssize_t layer, n = net.sizes[0], m
     cdef const floating* a = x
     cdef const floating* b
     cdef ActivationCode code
     cdef double parameter
-    for l in range(net.layers):
-        m = net.sizes[l + 1]
+    for layer in range(net.layers):
+        m = net.sizes[layer + 1]
         b = params + m * n if net.bias else NULL
         code, parameter = IDENTITY, 0
-        if l + 1 < net.layers:
-            code, parameter = <ActivationCode>net.codes[l], net.slopes[l]
-        if l == 0 and sparse(at):
+        if layer + 1 < net.layers:
+            code, parameter = <ActivationCode>net.codes[layer], net.slopes[layer]
+        if layer == 0 and sparse(at):
             map_sparse(params, scale, b, x, at, n, m, code, parameter, outputs)
         else:
-            map_layer(params, b, a, n, m, code, parameter, l > 0, outputs)
+            map_layer(params, b, a, n, m, code, parameter, layer > 0, outputs)
         params += m * (n + net.bias)
         a, n = outputs, m
         outputs += m
@@ -81,29 +81,29 @@ cdef inline void forward(const Net* net, const floating* params, const floating*
 cdef inline void backward(const Net* net, const floating* params, const floating* outputs,
                           floating* deltas) noexcept nogil:
     # from the slopes of the last layer those of every layer below: δ_below = (Wᵀ δ) · ∂a/∂z
-    cdef Py_ssize_t l, n, m
+    cdef Py_ssize_t layer, n, m
     cdef const floating* w = params + net.size
     cdef floating* below
     outputs += net.units
     deltas += net.units
-    for l in range(net.layers - 1, 0, -1):
-        n, m = net.sizes[l], net.sizes[l + 1]
+    for layer in range(net.layers - 1, 0, -1):
+        n, m = net.sizes[layer], net.sizes[layer + 1]
         w -= m * n + (m if net.bias else 0)
         deltas -= m
         outputs -= m
         below = deltas - n
         weighted_rows(w, deltas, m, n, below)
-        times_slope(<ActivationCode>net.codes[l - 1], net.slopes[l - 1], outputs - n, below, n)
+        times_slope(<ActivationCode>net.codes[layer - 1], net.slopes[layer - 1], outputs - n, below, n)
 
 
 cdef inline void add_gradient(const Net* net, floating* gradient, floating factor, const floating* x, const Columns* at,
                               const floating* outputs, const floating* deltas) noexcept nogil:
     # gradient ← gradient + factor · ∂C/∂(W, b) of every layer, where ∂C/∂W_k = δ_k a and ∂C/∂b_k = δ_k
-    cdef Py_ssize_t l, k, n = net.sizes[0], m
+    cdef Py_ssize_t layer, k, n = net.sizes[0], m
     cdef const floating* a = x
-    for l in range(net.layers):
-        m = net.sizes[l + 1]
-        if l == 0 and sparse(at):
+    for layer in range(net.layers):
+        m = net.sizes[layer + 1]
+        if layer == 0 and sparse(at):
             for k in range(m):
                 add_row(gradient + k * n, factor * deltas[k], x, at)
         elif narrow(n, a):
@@ -125,11 +125,11 @@ cdef inline void add_gradient(const Net* net, floating* gradient, floating facto
 cdef inline double squared_norm(const Net* net, const floating* x, const Columns* at, const floating* outputs,
                                 const floating* deltas) noexcept nogil:
     # of the gradient of one row: Σ over layers of |δ|² (|a|² + 1)
-    cdef Py_ssize_t l, n = at.n, m
+    cdef Py_ssize_t layer, n = at.n, m
     cdef const floating* a = x
     cdef double total = 0
-    for l in range(net.layers):
-        m = net.sizes[l + 1]
+    for layer in range(net.layers):
+        m = net.sizes[layer + 1]
         total += <double>dot(deltas, deltas, m, 0) * <double>dot(a, a, n, net.bias)
         a = outputs
         outputs += m

@@ -36,7 +36,8 @@ cdef class OneSample:
     cdef Hold hold
 
     def __init__(self, params, state, double[::1] paid, gradient, work, int64_t[::1] counters, double[::1] totals,
-                 Py_ssize_t columns, tuple net, tuple loss, tuple method, double lowest, double highest, bint whole, Hold hold):
+                 Py_ssize_t columns, tuple net, tuple loss, tuple method, double lowest, double highest, bint whole,
+                 Hold hold):
         self.held = (net, loss, method, paid, *map(memoryview, (params, state, gradient, work, counters, totals)))
         self.double_precision = params.itemsize == 8
         self.params, self.gradient, self.work = address(params), address(gradient), address(work)

@@ -76,7 +76,7 @@ cdef inline void move(Rule rule, floating* w, floating* state, Py_ssize_t size, 
         first[0] = <floating>rule.momentum * first[0] + <floating>rule.share * g
         w[0] -= <floating>rule.rate * (g + <floating>rule.momentum * first[0] if rule.nesterov else first[0])
     elif Rule is AdamRule:
-        if rule.kind == LAZY and g == 0:
+        if rule.kind == LAZY and g == <floating>0:
             return
         first[0] += <floating>rule.share1 * (g - first[0])
         second[0] = <floating>rule.beta2 * second[0] + <floating>rule.share2 * g * g
@@ -119,10 +119,11 @@ cdef inline void move_dense(Rule rule, floating* w, floating* state, Py_ssize_t 
 
 
 cdef inline void move_sparse(Rule rule, floating* w, floating* state, Py_ssize_t size, floating factor,
-                             const floating* x, const index_t* columns, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
+                             const floating* x, const index_t* columns, floating decay, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i, j
     for i in range(n):
-        move(rule, &w[columns[i]], &state[columns[i]], size, factor * x[i])
+        j = columns[i]
+        move(rule, &w[j], &state[j], size, factor * x[i] + decay * w[j])
 
 
 # ----------------------------------------------------------------------------------------------------------- method
@@ -228,7 +229,7 @@ cdef inline void move_block(const Method* method, const Now* now, bint weights, 
     elif method.optimizer == ADAM or method.optimizer == ADAMW:
         adam = now.adam
         if method.optimizer == ADAMW:
-            adam.keep = 1 - now.rate * decay
+            adam.keep = 1 - now.rate * <double>decay
             decay = 0
         if adam.kind == ORDINARY:           # a constant that the compiler sees
             adam.kind = ORDINARY

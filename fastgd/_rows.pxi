@@ -220,7 +220,7 @@ cdef enum:
 
 cdef inline bint nothing_to_add(floating c, Py_ssize_t n) noexcept nogil:
     # as at a unit that is off; what c would multiply is finite, as the forward pass has seen
-    return n > NARROW and c == 0
+    return n > NARROW and c == <floating>0
 
 
 cdef inline void add_row(floating* w, floating c, const floating* x, const Columns* at) noexcept nogil:

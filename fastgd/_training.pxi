@@ -13,10 +13,29 @@ cdef enum:                  # places in `totals`
     DEBT = 4                # Σ λ · l1 of all updates so far
 
 
-cdef struct Lazy:           # the weights of a first layer whose rows are sparse: see _lazy.pxi
-    bint on
+cdef enum LazyKind:         # how the weights of a first layer whose rows are sparse are moved: see _lazy.pxi
+    NOT_LAZY
+    SCALED
+    OWING
+    TOUCHED
+    IDLE
+
+
+cdef struct Lazy:
+    LazyKind kind
     double scale
     double summed
+
+
+cdef enum:
+    POWERS = 48
+
+
+cdef struct Idle:           # see _idle.pxi
+    double[POWERS][9] powers        # of the matrix, to 1, 2, 4, …
+    double[POWERS] fading           # of α
+    bint summing                    # whether s takes the iterates
+    int64_t* seen                   # (d,) the updates that the weights of each column have had
 
 
 cdef struct Run:
@@ -25,6 +44,7 @@ cdef struct Run:
     Method method
     Rows rows
     Lazy lazy
+    Idle idle
     Py_ssize_t itemsize
     Py_ssize_t columns      # of T
     Py_ssize_t batch_size
@@ -43,8 +63,9 @@ cdef struct Run:
 
 cdef void plan(Run* run) noexcept:
     # what follows from all that was given
-    run.lazy.on = can_be_lazy(run)
-    run.direct = run.batch_size == 1 and run.method.clip_value == 0 and (run.rows.indices == NULL or run.lazy.on)
+    run.lazy.kind = lazy_kind(run)
+    run.direct = (run.batch_size == 1 and run.method.clip_value == 0
+                  and (run.rows.indices == NULL or run.lazy.kind != NOT_LAZY))
     run.simple = (run.direct and plain(&run.method) and run.method.decay == 0 and run.method.bias_decay == 0
                   and run.paid == NULL and run.mean < 0 and not passive_aggressive(&run.method))
 
@@ -87,19 +108,19 @@ cdef inline void add_to_mean(floating* mean, const floating* w, double count, Py
 cdef inline void end_update(Run* run, const Now* now, floating* params, floating* state) noexcept nogil:
     # after the optimizer's move: the L1 penalty, and the mean of the iterates; lazy weights have their own time for it
     cdef const Net* net = &run.net
-    cdef Py_ssize_t l, at = 0, n, skip = net.sizes[0] * net.sizes[1] if run.lazy.on else 0
+    cdef Py_ssize_t layer, at = 0, n, skip = net.sizes[0] * net.sizes[1] if run.lazy.kind != NOT_LAZY else 0
     run.counters[UPDATES] += 1
     if run.paid != NULL:
         run.totals[DEBT] += now.rate * run.method.debt
-        for l in range(net.layers):
-            n = net.sizes[l] * net.sizes[l + 1]
-            if l > 0 or not run.lazy.on:
+        for layer in range(net.layers):
+            n = net.sizes[layer] * net.sizes[layer + 1]
+            if layer > 0 or run.lazy.kind == NOT_LAZY:
                 truncate(params + at, run.paid + at, run.totals[DEBT], n)
             at += n
             if net.bias:
                 if run.method.bias_debt > 0:
-                    truncate(params + at, run.paid + at, run.totals[DEBT], net.sizes[l + 1])
-                at += net.sizes[l + 1]
+                    truncate(params + at, run.paid + at, run.totals[DEBT], net.sizes[layer + 1])
+                at += net.sizes[layer + 1]
     if run.mean >= 0 and run.counters[UPDATES] >= run.method.average:
         run.counters[AVERAGED] += 1
         run.lazy.summed += run.lazy.scale
@@ -111,11 +132,11 @@ cdef inline void move_network(Run* run, const Now* now, floating* params, floati
                               const floating* deltas) noexcept nogil:
     # every layer by its factors: ∂C/∂W_k = δ_k a, ∂C/∂b = δ
     cdef const Net* net = &run.net
-    cdef Py_ssize_t l, k, m, n = net.sizes[0]
+    cdef Py_ssize_t layer, k, m, n = net.sizes[0]
     cdef const floating* a = x
-    for l in range(net.layers):
-        m = net.sizes[l + 1]
-        if l == 0 and run.lazy.on:
+    for layer in range(net.layers):
+        m = net.sizes[layer + 1]
+        if layer == 0 and run.lazy.kind != NOT_LAZY:
             move_lazily(run, now, params, state, factor, x, at, deltas)
         else:
             for k in range(m):
@@ -172,19 +193,20 @@ cdef inline void step(Run* run, floating* params, floating* state, double weight
     end_update(run, &now, params, state)
 
 
-cdef void close_batch(Run* run, floating* params, floating* state, floating* gradient, floating* path_out) noexcept nogil:
+cdef void close_batch(Run* run, floating* params, floating* state, floating* gradient,
+                      floating* path_out) noexcept nogil:
     # the update by the mean gradient, (Σ_i weight_i ∇_i) / n over the n rows of the batch
     cdef const Net* net = &run.net
     cdef double factor = 1 / <double>run.counters[OPEN], norm = 0
     cdef floating limit = <floating>run.method.clip_value, g
-    cdef Py_ssize_t l, j, at = 0, n
+    cdef Py_ssize_t layer, j, at = 0, n
     cdef Now now
     if run.trace != NULL:
         norm = factor * sqrt(<double>dot(gradient, gradient, net.size, 0))
         if passive_aggressive(&run.method):
             norm = run.norm
         record(run, params, run.totals[BATCH_LOSS] / run.totals[BATCH_WEIGHT], norm, path_out)
-    if limit > 0:
+    if limit > <floating>0:
         for j in range(net.size):
             g = <floating>factor * gradient[j]
             gradient[j] = limit if g > limit else -limit if g < -limit else g
@@ -192,12 +214,12 @@ cdef void close_batch(Run* run, floating* params, floating* state, floating* gra
     if run.method.clip_norm > 0:
         factor *= clipping(run, factor * sqrt(<double>dot(gradient, gradient, net.size, 0)))
     prepare(&run.method, run.counters[UPDATES] + 1, run.first, run.powers, &now)
-    for l in range(net.layers):
-        n = net.sizes[l] * net.sizes[l + 1]
+    for layer in range(net.layers):
+        n = net.sizes[layer] * net.sizes[layer + 1]
         move_block(&run.method, &now, True, params + at, state + at, net.size, <floating>factor, gradient + at, n)
         at += n
         if net.bias:
-            n = net.sizes[l + 1]
+            n = net.sizes[layer + 1]
             move_block(&run.method, &now, False, params + at, state + at, net.size, <floating>factor, gradient + at, n)
             at += n
     end_update(run, &now, params, state)
@@ -225,8 +247,8 @@ cdef inline Py_ssize_t visit_rows(Run* run, floating* params, floating* state, f
                 continue
         x = X + row_at(run.rows, row, &at)
         t = T + row * run.columns
-        if run.lazy.on and run.paid != NULL:
-            settle_row(run, params, &at)
+        if run.lazy.kind != NOT_LAZY:
+            settle_row(run, params, state, &at)
         forward(net, params, x, &at, run.lazy.scale, outputs)
         value = loss_of_row(&run.loss, outputs + net.units - K, t, run.columns, K, deltas + net.units - K)
         if not isfinite(value):
@@ -257,12 +279,14 @@ cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating
                            Py_ssize_t start, Py_ssize_t stop, bint close, floating* path_out) noexcept nogil:
     # a pass that undoes itself: returns −1, or the place of the row that was not finite with all as it was before
     cdef Py_ssize_t size = run.net.size, reached
-    cdef floating* state_before = work + size
+    cdef floating* params_before = work + run.net.sizes[0] * <Py_ssize_t>(sizeof(int64_t) // sizeof(floating))
+    cdef floating* state_before = params_before + size
     cdef floating* gradient_before = state_before + run.slots * size
     cdef floating* outputs = gradient_before + (0 if run.direct else size)
     cdef int64_t[5] counters
     cdef double[5] totals
-    memcpy(work, params, size * sizeof(floating))
+    run.idle.seen = <int64_t*>work
+    memcpy(params_before, params, size * sizeof(floating))
     memcpy(state_before, state, run.slots * size * sizeof(floating))
     if not run.direct:
         memcpy(gradient_before, gradient, size * sizeof(floating))
@@ -284,7 +308,7 @@ cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating
     if (reached == stop and all_finite(params, size) and all_finite(state, run.slots * size)
             and (run.direct or all_finite(gradient, size))):
         return -1
-    memcpy(params, work, size * sizeof(floating))
+    memcpy(params, params_before, size * sizeof(floating))
     memcpy(state, state_before, run.slots * size * sizeof(floating))
     if not run.direct:
         memcpy(gradient, gradient_before, size * sizeof(floating))

@@ -1,219 +1,18 @@
-"""The command line: train a linear model on a file, predict with it, and say what is installed."""
+"""The command line: what is typed becomes a call of a task, and what goes wrong one line."""
 
 from __future__ import annotations
 
-import csv
 import functools
 import io
-import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
-import numpy.typing as npt
-
-from fastgd import data, extras, files, losses, table
-from fastgd.config import show_config
-from fastgd.engine import DivergenceError
-from fastgd.history import History
-from fastgd.model import KINDS, Linear, from_config
-from fastgd.optimizers import SGD
-from fastgd.table import Standardiser, Table
-from fastgd.trainer import train as train_model
+from fastgd import choices, extras, tasks
+from fastgd.model import KINDS
 
 if TYPE_CHECKING:
     import click
-
-Array = npt.NDArray[Any]
-
-FORMAT = "fastgd.cli.model"
-
-
-@dataclass(frozen=True, eq=False)
-class Predictor:
-    """A trained model with everything that it needs to predict from a file.
-
-    Attributes
-    ----------
-    model : Linear
-        Trained on standardised columns.
-    features, targets : sequences of str
-        The names of its d input columns and of its K outputs.
-    inputs, outputs : Standardiser
-        The scaling of either.
-    """
-
-    model: Linear
-    features: Sequence[str]
-    targets: Sequence[str]
-    inputs: Standardiser
-    outputs: Standardiser
-
-    def predict(self, X: Array, kind: str = "mean") -> Array:
-        """Return predictions (n, K) for rows X (n, d), both in the units of the file."""
-        y = self.model.predict(self.inputs.apply(X), kind)
-        return y if kind == "label" else self.outputs.undo(y)
-
-    def save(self, path: str) -> None:
-        """Write everything to one file, atomically."""
-        header = {"model": self.model.config(), "features": self.features, "targets": self.targets}
-        files.write(path, FORMAT, header, self.model.named_parameters() | self._scaling())
-
-    @classmethod
-    def load(cls, path: str) -> Predictor:
-        """Read it back; OSError or ValueError say what is wrong with the file."""
-        header, arrays = files.read(path, FORMAT)
-        try:
-            model, features, targets = from_config(header["model"]), header["features"], header["targets"]
-            if (len(features), len(targets)) != (model.in_features, model.out_features):
-                raise ValueError(f"{len(features)} features and {len(targets)} targets for {model}")
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} is damaged: its header is not whole: {error}") from None
-        blank = cls(model, features, targets, Standardiser.identity(len(features)), Standardiser.identity(len(targets)))
-        for name, value in (model.named_parameters() | blank._scaling()).items():
-            value[...] = files.array(path, arrays, name, value)
-        return blank
-
-    def _scaling(self) -> dict[str, Array]:
-        return {
-            "feature_mean": self.inputs.mean,
-            "feature_scale": self.inputs.scale,
-            "target_mean": self.outputs.mean,
-            "target_scale": self.outputs.scale,
-        }
-
-
-def train(
-    file: str,
-    target: Sequence[str],
-    loss: str,
-    lr: float,
-    epochs: int,
-    batch_size: int,
-    test_fraction: float,
-    seed: int,
-    standardize: bool,
-    out: str,
-) -> None:
-    """Train a linear model on all other columns of FILE (CSV with a header, or Parquet) and write it.
-
-    Part of the rows is held out; on them the model is compared with the best constant prediction.
-    """
-    if os.path.isdir(out) or not os.path.isdir(os.path.dirname(out) or "."):
-        raise ValueError(f"--out {out} must be a file in a folder that exists")
-    _refuse_overwriting(out, file)
-    rows, chosen = table.read(file), losses.get(loss)
-    features, targets = [name for name in rows.columns if name not in target], list(target)
-    if len(set(targets)) < len(targets):
-        raise ValueError(f"--target names a column twice: {', '.join(targets)}")
-    T = rows.numbers(targets)
-    if not features:
-        raise ValueError(f"{file} has no columns beside the target, so there is nothing to predict from")
-    X = rows.numbers(features)
-    means = _target_means(rows, targets, T, chosen)
-    train_rows, test_rows = table.split(len(rows), test_fraction, seed)
-
-    table.refuse_constant(T[train_rows], [rows.label(name) for name in targets])
-    inputs, outputs = Standardiser.identity(len(features)), Standardiser.identity(len(targets))
-    if standardize:
-        inputs = Standardiser.fit(X[train_rows], [rows.label(name) for name in features])
-    if scale_targets := standardize and chosen.targets == "real":
-        outputs = Standardiser.fit(T[train_rows], [rows.label(name) for name in targets])
-    model = Linear(len(features), len(targets), seed=seed)
-    predictor = Predictor(model, features, targets, inputs, outputs)
-
-    print(f"{file}: {len(rows)} rows, {len(features)} features; {len(test_rows)} rows are held out")
-    of_what = " of the standardised target" if scale_targets else ""
-    print(f"loss {loss}{of_what}, learning rate {lr:g}, batch size {batch_size}, seed {seed}")
-    progress = sys.stderr.isatty()
-    write = extras.need("tqdm", extra="cli", what="the progress bar").tqdm.write if progress else print
-
-    def print_epoch(history: History) -> None:
-        write(f"epoch {history.epochs} of {epochs}: mean loss {history.loss[-1]:.6g}")
-
-    try:
-        train_model(
-            model, inputs.apply(X[train_rows]), outputs.apply(T[train_rows]), loss=chosen, optimizer=SGD(lr=lr),
-            epochs=epochs, batch_size=batch_size, shuffle=True, seed=seed, progress=progress, callbacks=[print_epoch],
-        )  # fmt: skip
-    except DivergenceError as error:
-        place = rows.place(int(train_rows[error.row]))
-        remedy = "a smaller --lr" if standardize else "a smaller --lr or --standardize"
-        raise ValueError(
-            f"{place}: training diverged in epoch {error.epoch + 1} with learning rate {lr:g}; use {remedy}"
-        ) from None
-    metrics = []
-    if test_rows.size:
-        metrics = _held_out(predictor, chosen, X[test_rows], means[test_rows], means[train_rows].mean(axis=0))
-    predictor.save(out)
-    print(*metrics, f"wrote {out}", sep="\n")
-
-
-def _target_means(rows: Table, columns: Sequence[str], T: Array, loss: losses.Loss) -> Array:
-    # the targets (n, K) as the means that predictions are compared with: labels −1 and +1 become 0 and 1
-    count, outputs = T.shape
-    try:
-        return data.targets("target", T, count, outputs, loss, T.dtype)[0]
-    except ValueError as error:
-        cells = T.ravel()
-        bad = table.first_refused(cells.size, lambda k: data.targets("target", cells[:k], k, 1, loss, T.dtype))
-        row, column = divmod(bad, outputs)
-        allowed = str(error).rpartition("; ")[2]
-        raise ValueError(
-            f"{rows.place(row)}, column {columns[column]!r}: the target {cells[bad]:g} is refused; {allowed}"
-        ) from None
-
-
-def _held_out(predictor: Predictor, loss: losses.Loss, X: Array, means: Array, constant: Array) -> list[str]:
-    # a line for each target: the metric of the model beside that of the constant (K,), both on held-out rows
-    lines = []
-    if loss.targets == "real":
-        of_model, of_constant = table.r2(means, predictor.predict(X)), table.r2(means, constant)
-        for name, value, beside in zip(predictor.targets, of_model, of_constant, strict=True):
-            lines.append(f"held-out R² of {name}: {value:.4f} (the training mean alone: {beside:.4f})")
-        return lines
-    raw, base = predictor.predict(X, kind="raw"), np.log(constant / (1 - constant))
-    for k, name in enumerate(predictor.targets):
-        t = means[:, [k]]
-        words = []
-        for y in (raw[:, [k]], np.full_like(t, base[k])):
-            accuracy = np.mean(loss.label(y) == (t > 0.5))
-            words.append(f"mean {loss.name} {loss.value(y, t).mean():.4f}, accuracy {accuracy:.4f}")
-        lines.append(f"held-out {name}: {words[0]} (the base rate alone: {words[1]})")
-    return lines
-
-
-def predict(model: str, file: str, kind: str, out: str) -> None:
-    """Predict the targets for each row of FILE with a model that `fastgd train` wrote, as CSV."""
-    _refuse_overwriting(out, model, file)
-    predictor, rows = Predictor.load(model), table.read(file)
-    y = predictor.predict(rows.numbers(predictor.features), kind)
-    overflown = np.flatnonzero(~np.isfinite(y).all(axis=1))
-    if overflown.size:
-        raise ValueError(f"{rows.place(int(overflown[0]))}: the prediction is not a finite number")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(predictor.targets)
-    writer.writerows(y.tolist())
-    if out == "-":
-        print(text.getvalue(), end="")
-        return
-    with open(out, "w", encoding="utf-8", newline="") as stream:
-        stream.write(text.getvalue())
-
-
-def _refuse_overwriting(out: str, *inputs: str) -> None:
-    for path in inputs:
-        if os.path.exists(out) and os.path.exists(path) and os.path.samefile(out, path):
-            raise ValueError(f"--out {out} is the file {path} that is read")
-
-
-def info() -> None:
-    """Print the version, the instruction set in use, and the compiler and flags that made it."""
-    for name, value in show_config().items():
-        print(f"{name}: {value}")
 
 
 def _fail(error: Exception) -> NoReturn:
@@ -232,7 +31,7 @@ def _one_line(command: Callable[..., None]) -> Callable[..., None]:
             command(**options)
         except BrokenPipeError:  # whoever reads the output has enough; click ends quietly
             raise
-        except (ImportError, OSError, ValueError) as error:
+        except (ImportError, MemoryError, OSError, ValueError) as error:
             _fail(error)
 
     return run
@@ -254,22 +53,49 @@ def commands() -> click.Group:
     """
     click = extras.need("click", extra="cli", what="the command fastgd")
 
-    def command(function: Callable[..., None], *params: Any) -> Any:
+    def command(function: Callable[..., None], *params: Any, epilog: str | None = None) -> Any:
         return click.Command(
-            function.__name__, callback=_one_line(function), params=list(params), help=function.__doc__
+            function.__name__, callback=_one_line(function), params=list(params), help=function.__doc__, epilog=epilog
         )
 
     def option(names: str, help: str, **settings: Any) -> Any:
-        return click.Option(names.split(), help=help, show_default=True, **settings)
+        return click.Option(names.split(), help=help, **{"show_default": True, **settings})
 
-    group = click.Group(help="Train linear models on files by gradient descent, one sample at a time.")
+    def choice(kind: str, help: str, **settings: Any) -> Any:
+        return option(f"--{kind}", help, type=click.Choice(list(choices.REGISTRIES[kind])), **settings)
+
+    group = click.Group(help="Train linear models and small networks on files by gradient descent, sample by sample.")
     group.add_command(
         command(
-            train,
+            tasks.train,
             click.Argument(["file"]),
             option("--target", "A column to predict; may be given several times.", multiple=True, required=True),
-            option("--loss", "What a wrong prediction costs.", type=click.Choice(list(losses.registry)), default="mse"),
-            option("--lr", "The learning rate.", default=0.001),
+            option(
+                "--classes", "Integers in the target column, or text that may be numbers, are classes.", is_flag=True
+            ),
+            option("--hidden", "Units of each hidden layer, such as 64,32, for a network.", show_default="none"),
+            choice("activation", "That of the hidden layers.", show_default="relu"),
+            choice(
+                "loss",
+                "What a wrong prediction costs.",
+                show_default="mse; for two classes log_loss, for more cross_entropy",
+            ),
+            choice("optimizer", "How the weights move along the gradient.", default="sgd"),
+            option("--lr", "The learning rate.", type=float, show_default="the optimizer's"),
+            choice("penalty", "The price of large weights.", show_default="none"),
+            option("--alpha", "The strength of the penalty.", type=float, show_default="the penalty's"),
+            option("--l1-ratio", "The part of L1 in elasticnet.", type=float, show_default="the penalty's"),
+            choice("schedule", "The course of the learning rate.", default="constant"),
+            option(
+                "--set numbers",
+                f"A number of a choice, as {choices.FORM}: optimizer.momentum=0.9, loss.delta=2; may be given several "
+                "times. All of them are listed below.",
+                multiple=True,
+                metavar=choices.FORM,
+            ),
+            option("--average", "Keep the mean of the weights after all updates, not the last weights.", is_flag=True),
+            option("--clip-value", "The largest slope by a weight in an update.", type=float, show_default="none"),
+            option("--clip-norm", "The largest norm of an update's gradient.", type=float, show_default="none"),
             option("--epochs", "How often each row is visited.", default=30),
             option("--batch-size", "Rows in an update.", default=1),
             option("--test-fraction", "The part of the rows that is held out.", default=0.2),
@@ -280,24 +106,25 @@ def commands() -> click.Group:
                 default=True,
             ),
             option("--out", "Where the model is written.", default="model.npz"),
+            epilog="\n".join(["\b", "What --set takes, with the defaults:", *choices.help_lines()]),
         )
     )
     group.add_command(
         command(
-            predict,
+            tasks.predict,
             click.Argument(["model"]),
             click.Argument(["file"]),
             option(
                 "--kind",
-                "The target in its own units or its probability (mean), the decision (label), or what the model "
-                "gives before its probability (raw).",
+                "The target in its own units, or the probability of each class (mean); the decision (label); or what "
+                "the model gives before either (raw).",
                 type=click.Choice(KINDS),
-                default="mean",
+                show_default="label for classes, mean for numbers",
             ),
             option("--out", "Where predictions are written; - is standard output.", default="-"),
         )
     )
-    group.add_command(command(info))
+    group.add_command(command(tasks.info, click.Argument(["model"], required=False)))
     group = click.version_option(package_name="fastgd", prog_name="fastgd")(group)
     return group
 

@@ -25,6 +25,18 @@ def loss_numbers(loss: Loss, outputs: int) -> tuple[int, float, float, int]:
     return int(_kernels.LossCode[loss.name.upper()]), loss.parameter, loss.scale(outputs), loss.address
 
 
+def target_limits(loss: Loss, outputs: int, dtype: np.dtype[Any]) -> tuple[float, float, bool]:
+    """Return the lowest and the highest target that the loss takes as it is, and whether it takes whole numbers only."""
+    largest, tiny = float(np.finfo(dtype).max), float(np.finfo(dtype).tiny)
+    return {
+        "binary": (0.0, 1.0, False),
+        "labels": (0.0, 1.0, True),
+        "classes": (0.0, outputs - 1.0, True),
+        "non-negative": (0.0, largest, False),
+        "positive": (tiny, largest, False),
+    }.get(loss.targets, (-largest, largest, False))
+
+
 def net_numbers(net: Net) -> tuple[Array, Array, Array, bool]:
     """Return the sizes (layers + 1,), activation codes and parameters (layers − 1,), and whether there are biases."""
     codes = [int(_kernels.ActivationCode[activation.name.upper()]) for activation in net.activations]
@@ -38,7 +50,7 @@ def optimizer_numbers(optimizer: Optimizer) -> tuple[float, float, float, float]
         return optimizer.momentum, optimizer.dampening, float(optimizer.nesterov), 0.0
     if isinstance(optimizer, (Adam, AdamW)):
         kind = _kernels.AdamKind
-        chosen = kind.LAZY if getattr(optimizer, "lazy", False) else kind.AMSGRAD if optimizer.amsgrad else kind.ORDINARY
+        chosen = kind.AMSGRAD if optimizer.amsgrad else kind.LAZY if optimizer.lazy else kind.ORDINARY
         return *optimizer.betas, optimizer.eps, float(chosen)
     if isinstance(optimizer, Adagrad):
         return optimizer.lr_decay, optimizer.eps, 0.0, 0.0
@@ -53,7 +65,7 @@ def schedule_numbers(method: Method, loss: Loss, rates: Array | None) -> tuple[i
     """Return the code and numbers of the schedule, or the table of rates that takes its place."""
     schedule = method.schedule
     if rates is not None:
-        return int(_kernels.ScheduleCode.TABLE), (0.0, 0.0), rates
+        return int(_kernels.ScheduleCode.TABLE), (0.0, 0.0), np.ascontiguousarray(rates, np.float64)
     numbers = (0.0, 0.0)
     if isinstance(schedule, Optimal):
         numbers = (schedule.alpha, schedule.start(loss))

@@ -95,6 +95,12 @@ def units(net: Net) -> int:
     return sum(net.sizes[1:])
 
 
+def work_size(net: Net, rows_of_state: int) -> int:
+    """Return the numbers of scratch that a training pass takes: what it may have to undo, outputs, slopes, columns."""
+    columns = net.in_features * (8 // net.dtype.itemsize)
+    return columns + (2 + rows_of_state) * net.params.size + 2 * units(net)
+
+
 def _in_slices(net: Net, rows: data.Rows) -> list[tuple[int, int]]:
     copied = 0 if rows.in_place else rows.row_bytes
     step = slice_rows(multiplications(net, rows), net.dtype.itemsize, copied)
@@ -167,7 +173,7 @@ class Engine:
         self.gradient = np.zeros_like(given)
         self.counters = np.zeros(5, np.int64)
         self.totals = np.zeros(5)
-        self._work = np.empty((2 + self._rows_of_state) * given.size + 2 * units(net), self.dtype)
+        self._work = np.empty(work_size(net, self._rows_of_state), self.dtype)
         self._passes: Any = _kernels if loss.compiled else reference
         self._net = codes.net_numbers(net)
         self._loss = codes.loss_numbers(loss, net.out_features) if loss.compiled else None
@@ -209,15 +215,11 @@ class Engine:
         schedule = self.method.schedule
         if not self.loss.compiled or self._must_watch or schedule.name not in codes.IN_C:
             return lambda x, t: None
-        kind = self.loss.targets
-        whole = kind in ("labels", "classes")
-        limits = {"binary": (0.0, 1.0), "labels": (0.0, 1.0), "classes": (0.0, self.net.out_features - 1.0)}
-        largest = float(np.finfo(self.dtype).max)
-        lowest = {"non-negative": 0.0, "positive": float(np.finfo(self.dtype).tiny)}.get(kind, -largest)
         return _kernels.OneSample(
             self.params, self.state, self.paid, self.gradient, self._work, self.counters, self.totals,
-            1 if kind == "classes" else self.net.out_features, self._net, self._loss,
-            codes.method_numbers(self.method, self.loss), *limits.get(kind, (lowest, largest)), whole, self.net._hold,
+            1 if self.loss.targets == "classes" else self.net.out_features, self._net, self._loss,
+            codes.method_numbers(self.method, self.loss),
+            *codes.target_limits(self.loss, self.net.out_features, self.dtype), self.net._hold,
         ).step  # fmt: skip
 
     def _choices(self, updates: int) -> tuple[Any, Any, Any]:
@@ -225,14 +227,15 @@ class Engine:
         method, epoch = self.method, int(self.counters[EPOCH])
         if not self.loss.compiled:
             return self.net, self.loss, (method, self.epoch_losses)
-        schedule, rates, lr = method.schedule, None, None
-        if schedule.name not in codes.IN_C:
-            first = int(self.counters[UPDATES]) + 1
-            t = np.arange(first, first + (1 if schedule.by == "epoch" else updates))
-            rates = schedule.rate(method.optimizer.lr, t, epoch, self.epoch_losses).astype(np.float64)
-            if schedule.by == "epoch":
-                rates, lr = None, float(rates[0])
-        return self._net, self._loss, codes.method_numbers(method, self.loss, lr, rates)
+        schedule, lr = method.schedule, method.optimizer.lr
+        if schedule.name in codes.IN_C:
+            return self._net, self._loss, codes.method_numbers(method, self.loss)
+        first = int(self.counters[UPDATES]) + 1
+        t = np.arange(first, first + (1 if schedule.by == "epoch" else updates))
+        rates = schedule.rate(lr, t, epoch, self.epoch_losses)
+        if schedule.by == "epoch":
+            return self._net, self._loss, codes.method_numbers(method, self.loss, lr=float(rates[0]))
+        return self._net, self._loss, codes.method_numbers(method, self.loss, rates=rates)
 
     def visit(
         self,

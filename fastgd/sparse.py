@@ -18,14 +18,15 @@ from fastgd.arrays import converted, ready
 Array = npt.NDArray[Any]
 
 WIDTHS = (np.dtype(np.int32), np.dtype(np.int64))
-CHUNK = 2**16  # indices that are checked together, while they are in the cache
+CHUNK = 2**15  # indices that are checked together, while they are in the cache
 
 
 @dataclass(frozen=True, eq=False)
 class CSR:
     """A matrix of which each row's non-zeros are stored, in rising columns.
 
-    Row i has ``values[indptr[i]:indptr[i + 1]]`` in the columns ``indices[indptr[i]:indptr[i + 1]]``.
+    Row i has ``values[indptr[i]:indptr[i + 1]]`` in the columns ``indices[indptr[i]:indptr[i + 1]]``; ``indptr`` is
+    int32 or int64.
     """
 
     values: Array
@@ -52,7 +53,7 @@ class CSR:
     def ready(self, dtype: np.dtype[Any]) -> bool:
         """Tell whether a pass can read the arrays in place."""
         width = self.indices.dtype
-        return width in WIDTHS and all(map(ready, (self.values, self.indices, self.indptr), (dtype, width, width)))
+        return all(map(ready, (self.values, self.indices, self.indptr), (dtype, width, width)))
 
     def converted(self, dtype: np.dtype[Any]) -> CSR:
         """Return the rows as a pass can read them, of which nothing is copied that is ready."""
@@ -131,19 +132,22 @@ def _checked_pointers(name: str, given: Any, shape: tuple[int, int]) -> CSR:
 
 def _rising(name: str, matrix: CSR) -> bool:
     # whether the columns of every row rise; refuses those outside the matrix
-    indices, indptr, rising = matrix.indices, matrix.indptr, True
+    indices, indptr, columns, rising = matrix.indices, matrix.indptr, matrix.shape[1], True
     for start in range(0, len(indices), CHUNK):
         first = max(start - 1, 0)  # with the last of the chunk before, to compare across the cut
-        chunk = indices[first : start + CHUNK]
-        if chunk.min() < 0 or chunk.max() >= matrix.shape[1]:
-            place = first + int(((chunk < 0) | (chunk >= matrix.shape[1])).argmax())
-            row = int(np.searchsorted(indptr, place, "right")) - 1
-            raise ValueError(
-                f"{name}.indices has {indices[place]} in row {row}; allowed are the columns 0 to {matrix.shape[1] - 1}"
-            )
+        chunk = extremes = indices[first : start + CHUNK]
         if rising:
             rises = chunk[1:] > chunk[:-1]
             begin, end = np.searchsorted(indptr, np.array([first + 1, first + len(chunk)], indptr.dtype))
-            rises[indptr[begin:end] - (first + 1)] = True  # a row begins anew
+            begins = indptr[begin:end] - first
+            rises[begins - 1] = True  # a row begins anew
             rising = bool(rises.all())
+            if rising:  # then the smallest and the largest stand where rows begin and end
+                extremes = np.concatenate((chunk[:1], chunk[begins], chunk[begins - 1], chunk[-1:]))
+        if extremes.min() < 0 or extremes.max() >= columns:
+            place = first + int(((chunk < 0) | (chunk >= columns)).argmax())
+            row = int(np.searchsorted(indptr, place, "right")) - 1
+            raise ValueError(
+                f"{name}.indices has {indices[place]} in row {row}; allowed are the columns 0 to {columns - 1}"
+            )
     return rising

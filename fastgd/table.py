@@ -1,4 +1,4 @@
-"""Tables for the command line: columns of numbers from CSV and Parquet files, their split, scaling and R²."""
+"""Tables for the command line: columns of CSV and Parquet files as numbers or classes, their split, scaling and R²."""
 
 from __future__ import annotations
 
@@ -74,31 +74,77 @@ class Table:
         """
         values = np.empty((len(self), len(columns)))
         for j, column in enumerate(columns):
-            if column not in self.columns:
-                raise ValueError(f"{self.path} has no column {column!r}; its columns are {', '.join(self.columns)}")
             values[:, j] = self._numeric(column)
             bad = np.flatnonzero(~np.isfinite(values[:, j]))
             if bad.size:
                 raise ValueError(f"{self.place(bad[0])}, column {column!r}: {values[bad[0], j]} is not a finite number")
         return values
 
+    def classes(self, column: str) -> tuple[list[str] | list[int], Array] | None:
+        """Return the classes in a column of text or of whole numbers, or None if the column holds anything else.
+
+        Returns
+        -------
+        names : list of str or of int
+            The distinct values, sorted.
+        indices : int64 array (n,)
+            For each row the place of its value among the names.
+
+        Raises
+        ------
+        ValueError
+            A column is not there, or lacks a value somewhere; the message names the place.
+        """
+        pa = extras.need("pyarrow", extra="cli", what="fastgd.table")
+        values = self._column(column)
+        if pa.types.is_dictionary(values.type):  # categories, as pandas writes them
+            values = values.cast(values.type.value_type)
+        self._refuse_missing(column, values)
+        if _is_number(pa, values.type) and not pa.types.is_integer(values.type):
+            try:
+                values = values.cast(pa.int64())
+            except pa.ArrowInvalid:  # there is a fraction, or a value that is not finite
+                return None
+        if not _is_text(pa, values.type) and not pa.types.is_integer(values.type):
+            return None
+        coded = values.combine_chunks().dictionary_encode()
+        found = coded.dictionary.to_pylist()
+        order = sorted(range(len(found)), key=found.__getitem__)
+        place = np.empty(len(found), np.int64)
+        place[order] = np.arange(len(found))
+        return [found[k] for k in order], place[coded.indices.to_numpy(zero_copy_only=False)]
+
+    def _column(self, column: str) -> Any:
+        if column not in self.columns:
+            raise ValueError(f"{self.path} has no column {column!r}; its columns are {', '.join(self.columns)}")
+        return self.arrow.column(column)
+
+    def _refuse_missing(self, column: str, values: Any) -> None:
+        if values.null_count:
+            row = int(np.argmax(values.is_null().to_numpy()))
+            raise ValueError(f"{self.place(row)}, column {column!r}: a value is missing")
+
     def _numeric(self, column: str) -> Array:
         pa = extras.need("pyarrow", extra="cli", what="fastgd.table")
-        values = self.arrow.column(column)
-        types = pa.types
-        if types.is_string(values.type) or types.is_large_string(values.type):
+        values = self._column(column)
+        if _is_text(pa, values.type):
             row = first_refused(len(values), lambda count: values[:count].cast(pa.float64()))
             if row < len(values):
                 raise ValueError(
                     f"{self.place(row)}, column {column!r}: text {values[row].as_py()!r:.60} where a number should be"
                 )
-        numeric = types.is_integer(values.type) or types.is_floating(values.type) or types.is_boolean(values.type)
-        if not numeric and not types.is_null(values.type):
+        if not _is_number(pa, values.type) and not pa.types.is_null(values.type):
             raise ValueError(f"{self.label(column)}: its type is {values.type}, which is not a number")
-        if values.null_count:
-            row = int(np.argmax(values.is_null().to_numpy()))
-            raise ValueError(f"{self.place(row)}, column {column!r}: a value is missing")
+        self._refuse_missing(column, values)
         return np.asarray(values.to_numpy(), np.float64)
+
+
+def _is_text(pa: Any, kind: Any) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_number(pa: Any, kind: Any) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
 
 def read(path: str | os.PathLike[str]) -> Table:
@@ -282,7 +328,7 @@ class Standardiser:
         ValueError
             A column is constant, or too wide or narrow for float64; the message calls it by its label.
         """
-        refuse_constant(X, labels)
+        refuse_constant(X, labels, "; leave it out, or give --no-standardize")
         with np.errstate(over="ignore", invalid="ignore"):
             mean, scale = X.mean(axis=0), X.std(axis=0)
         bad = np.flatnonzero(~(np.isfinite(scale) & (scale > 0)))
@@ -310,12 +356,12 @@ class Standardiser:
             return np.asarray(Z * self.scale + self.mean)
 
 
-def refuse_constant(X: Array, labels: Sequence[str]) -> None:
+def refuse_constant(X: Array, labels: Sequence[str], remedy: str = "") -> None:
     """Raise ValueError, with its label, for the first column of X (n, d) in which all values are equal."""
     constant = np.flatnonzero(X.min(axis=0) == X.max(axis=0))
     if constant.size:
         j = constant[0]
-        raise ValueError(f"{labels[j]}: a constant column, {X[0, j]:g} in all {len(X)} rows to train on")
+        raise ValueError(f"{labels[j]}: a constant column, {X[0, j]:g} in all {len(X)} rows to train on{remedy}")
 
 
 def r2(t: Array, y: Array) -> Array:

@@ -382,4 +382,3 @@ class Trainer:
             return None
         tqdm = extras.need("tqdm", extra="cli", what="progress=True")
         return stack.enter_context(tqdm.tqdm(total=rows, unit=" rows", unit_scale=True, initial=self.position))
-

@@ -11,9 +11,8 @@ N, D = 50, 7
 def make(index="int32", dtype="float64", seed=0):
     """A CSR matrix of small whole numbers, with empty rows among the others."""
     rng = np.random.default_rng(seed)
-    X = sp.csr_array(rng.integers(-9, 9, (N, D)) * (rng.random((N, D)) < 0.4) * (rng.random((N, 1)) < 0.9)).astype(
-        dtype
-    )
+    stored = (rng.random((N, D)) < 0.4) & (rng.random((N, 1)) < 0.9)
+    X = sp.csr_array(rng.integers(-9, 9, (N, D)) * stored).astype(dtype)
     X.indices, X.indptr = X.indices.astype(index), X.indptr.astype(index)
     return X
 
@@ -36,9 +35,9 @@ def doubled(X):
 
 def with_arrays(X, change):
     """The same matrix with its arrays as they are after a change that scipy's constructors would undo."""
-    X = X.copy()
-    X.data, X.indices, X.indptr = map(change, (X.data, X.indices, X.indptr))
-    return X
+    changed = X.copy()
+    changed.data, changed.indices, changed.indptr = map(change, (X.data, X.indices, X.indptr))
+    return changed
 
 
 def with_zeros(X):
@@ -65,7 +64,7 @@ def on_disk(X, tmp_path):
 
 def longer(X):
     """The same matrix with room behind its numbers, and numbers in it that are none of the matrix's."""
-    return with_arrays(X, lambda a: a if len(a) == N + 1 else np.append(a, [10**6, -1]).astype(a.dtype))
+    return with_arrays(X, lambda a: a if a is X.indptr else np.append(a, [10**6, -1]).astype(a.dtype))
 
 
 ZOO = {
@@ -79,8 +78,10 @@ ZOO = {
     "strided arrays": lambda X, _: with_arrays(X, lambda a: np.repeat(a, 2)[::2]),
     "big-endian": lambda X, _: with_arrays(X, lambda a: a.astype(a.dtype.newbyteorder(">"))),
     "unsigned indices": lambda X, _: with_arrays(X, unsigned),
+    "short indices": lambda X, _: with_arrays(X, lambda a: a if a is X.data else a.astype("int16")),
     "room behind the numbers": lambda X, _: longer(X),
-    "two widths": lambda X, _: with_arrays(X, lambda a: a.astype("int64") if len(a) == N + 1 else a),
+    "room behind the numbers of CSC": lambda X, _: longer(X.tocsc()),
+    "two widths": lambda X, _: with_arrays(X, lambda a: a.astype("int64") if a is X.indptr else a),
     "two other widths": lambda X, _: with_arrays(X, lambda a: a.astype("int64") if a is X.indices else a),
     "unsorted": lambda X, _: swapped_columns(X),
     "duplicates": lambda X, _: doubled(X),

@@ -47,9 +47,10 @@ def test_everything_comes_back(loss, tmp_path):
 METHODS = [
     {"optimizer": fastgd.SGD(lr=0.03), "penalty": "l1", "schedule": "invscaling", "average": 5},
     {"optimizer": fastgd.SGD(lr=0.03), "penalty": fastgd.penalties.ElasticNet(0.01), "schedule": "adaptive"},
-    {"optimizer": fastgd.SGD(lr=0.03), "penalty": "l2", "schedule": fastgd.schedules.Warmup(by="step"), "clip_norm": 0.1},
+    {"optimizer": fastgd.SGD(lr=0.03), "schedule": fastgd.schedules.Warmup(by="step"), "penalty": "l2", "clip_norm": 1},
     {"optimizer": fastgd.SGD(lr=0.1), "schedule": "pa2", "loss": "hinge"},
-    *({"optimizer": choice(lr=0.03), "average": average} for choice in fastgd.optimizers.registry.values() for average in (0, 7)),
+    *({"optimizer": choice(lr=0.03), "average": 7} for choice in fastgd.optimizers.registry.values()),
+    *({"optimizer": choice(lr=0.03)} for choice in fastgd.optimizers.registry.values()),
 ]
 
 
@@ -202,8 +203,8 @@ WRONG = {
     "an unknown generator": (
         lambda p: rewritten(p, lambda h: h["generator"].update(bit_generator="rand")), "bit generator 'rand'"
     ),
-    "counters below zero": (lambda p: rewritten(p, counters=np.array([-1, 0, 0, 0, 0])), r"its counters .* do not fit"),
-    "counters beyond the history": (lambda p: rewritten(p, counters=np.array([9, 0, 0, 0, 0])), "do not fit its history"),
+    "counters below zero": (lambda p: rewritten(p, counters=-np.eye(5, dtype=int)[0]), r"its counters .* do not fit"),
+    "counters beyond the history": (lambda p: rewritten(p, counters=9 * np.eye(5, dtype=int)[0]), "do not fit its"),
     "no place in the epoch": (lambda p: rewritten(p, lambda h: h.update(epoch_start=["x", 0])), "place in its epoch"),
     "a model beyond memory": (
         lambda p: rewritten(p, lambda h: h["model"].update(in_features=10**13)), "cannot be loaded as a fastgd.Trainer"

@@ -29,7 +29,8 @@ PENALTIES = [None, *(choice(alpha=0.05) for choice in penalties.registry.values(
 ON_BIAS = [None, *(choice(alpha=0.05, include_bias=True) for choice in penalties.registry.values())]
 SCHEDULES = [
     "constant", schedules.Optimal(alpha=1.0), "invscaling", schedules.InvScaling(power_t=0.5),
-    schedules.InvScaling(power_t=0.1), "pa1", "pa2", schedules.Cosine(t_max=50, by="step"), lambda t: 1 / t,
+    schedules.InvScaling(power_t=0.1), "pa1", "pa2", schedules.Cosine(t_max=50, by="step"),
+    schedules.get(lambda t: 1 / t),
 ]  # fmt: skip
 
 
@@ -84,7 +85,7 @@ def test_every_activation(dtype, name, hidden):
 
 
 @pytest.mark.parametrize("density", [None, 0.3], ids=["dense", "CSR"])
-@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: s if isinstance(s, str) else getattr(s, "name", "callable"))
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: getattr(schedule, "name", str(schedule)))
 def test_every_schedule_that_goes_by_the_step(dtype, schedule, density):
     for name, penalty in [("hinge", None), ("epsilon_insensitive", "l2"), ("log_loss", "l1"), ("mse", "elasticnet")]:
         loss = losses.get(name)
@@ -115,7 +116,8 @@ def test_random_combinations_of_everything(data):
     dtype, rng = draw(st.sampled_from(["float64", "float32"])), np.random.default_rng(draw(st.integers(0, 2**32)))
     weights = rng.choice([0, 0.5, 1, 2], size=60).astype(dtype) if draw(st.booleans()) else None
     args = make_pass(
-        loss, dtype, K, draw(st.booleans()), hidden=hidden, activation=draw(st.sampled_from(sorted(activations.registry))),
+        loss, dtype, K, draw(st.booleans()), hidden=hidden,
+        activation=draw(st.sampled_from(sorted(activations.registry))),
         density=draw(st.sampled_from([None, 0.3])), index=draw(st.sampled_from(["int32", "int64"])), method=method,
         batch_size=batch_size, weights=weights, order=draw(st.sampled_from([None, rng.permutation(60)])),
         trace=draw(st.booleans()), seed=draw(st.integers(0, 2**32)),

@@ -44,7 +44,7 @@ MODULES = sorted({name for path, name in FILES.items() if path != PACKAGE / "__i
 
 
 def imports(module):
-    """Every fastgd module that the module, or a file of the package, imports; those for type checking alone left out."""
+    """Every fastgd module that the module or package imports, those for type checking alone left out."""
     for path in (path for path, name in FILES.items() if name == module):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
@@ -125,13 +125,16 @@ for dtype in ("float64", "float32"):
     X = rng.normal(size=(200, 37)).astype(dtype)
     T = X[:, :2] - X[:, 2:4]
     sparse = scipy.sparse.csr_array(X * (rng.uniform(size=X.shape) < 0.2))
-    for optimizer in fastgd.optimizers.registry:
-        for penalty in (None, "l2", "l1") if optimizer == "sgd" else (None,):
-            for data in (X, sparse):
-                train((37, 2), data, T, optimizer=optimizer, penalty=penalty, schedule="constant" if optimizer == "ftrl" else "invscaling", average=9)
+    for data in (X, sparse):
+        for optimizer in fastgd.optimizers.registry:
+            train((37, 2), data, T, optimizer=optimizer, average=9)
+        for penalty in fastgd.penalties.registry:
+            for schedule in ("constant", "invscaling"):
+                train((37, 2), data, T, penalty=penalty, schedule=schedule)
     for activation in fastgd.activations.registry:
         train((37, 9, 4, 2), X, T, activation)
-    for schedule in (fastgd.schedules.Optimal(alpha=1.0), fastgd.schedules.InvScaling(0.3), fastgd.schedules.Warmup(by="step")):
+    choices = fastgd.schedules
+    for schedule in (choices.Optimal(alpha=1.0), choices.InvScaling(0.3), choices.Warmup(by="step")):
         train((37, 2), X / 9, T, schedule=schedule)
 print(fastgd.isa, digest.hexdigest())
 """.replace("{tests!r}", repr(str(ROOT / "tests")))

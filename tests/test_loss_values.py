@@ -1,4 +1,4 @@
-"""Values and slopes of the losses, NumPy and compiled, against derivatives, torch, scikit-learn and exact arithmetic."""
+"""Values and slopes of the losses, in NumPy and compiled, against torch, scikit-learn and exact arithmetic."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import torch
 from kinks import KINKS, distance_to_kink
 from passes import Pass
 from sklearn._loss import HalfBinomialLoss, HalfGammaLoss, HalfPoissonLoss, HalfTweedieLoss, PinballLoss
-from sklearn.linear_model._sgd_fast import EpsilonInsensitive, Hinge, ModifiedHuber
+from sklearn.linear_model._sgd_fast import EpsilonInsensitive, Hinge, ModifiedHuber, SquaredHinge
 from sklearn.linear_model._sgd_fast import SquaredEpsilonInsensitive as SquaredInsensitive
-from sklearn.linear_model._sgd_fast import SquaredHinge
 
 import fastgd
 from fastgd import _kernels, losses, schedules

@@ -13,6 +13,7 @@ import scipy
 import torch
 from test_loss_values import compiled
 
+import fastgd
 from fastgd import losses, optimizers, registry, schedules
 
 Y = np.array([[-800.0], [-1.0], [-0.5], [0.0], [1.0], [800.0]])
@@ -236,6 +237,24 @@ def test_a_function_in_c_runs_in_the_compiled_pass(function, dtype):
     np.testing.assert_array_equal(losses.CFunction(function, targets="labels").label(Y)[:, 0], [0, 0, 0, 0, 1, 1])
 
 
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_training_with_a_loss_of_the_users_own(batch_size):
+    class HalfSquare:
+        def value(self, y, t):
+            return ((y - t) ** 2 / 2).sum(axis=-1)
+
+        def slope(self, y, t):
+            return y - t
+
+    X, T = np.random.default_rng(0).normal(size=(2, 50, 2))
+    params = []
+    for loss in ("squared_error", losses.CFunction(half_square), HalfSquare()):
+        model = fastgd.Linear(2, 2, seed=0)
+        history = fastgd.train(model, X, T, loss=loss, optimizer=fastgd.SGD(lr=0.05), epochs=2, batch_size=batch_size)
+        params.append(np.append(model.params, history.loss))
+    np.testing.assert_allclose(params[1:], [params[0]] * 2, rtol=1e-12, atol=1e-14)
+
+
 def test_a_function_that_writes_no_slope_has_none():
     @ctypes.CFUNCTYPE(DOUBLE, DOUBLE, DOUBLE, POINTER)
     def forgetful(y, t, slope_out):
@@ -267,7 +286,7 @@ def test_functions_of_another_kind_are_refused():
                 losses.CFunction(wrong)
     with pytest.raises(TypeError, match=r"returns c_int; allowed is double f"):
         losses.CFunction(ctypes.pythonapi.Py_IsInitialized)
-    with pytest.raises(TypeError, match="has the signature 'double .double, double.'; allowed is double f"):
+    with pytest.raises(TypeError, match=r"has the signature 'double \(double, double\)'; allowed is double f"):
         losses.CFunction(scipy.LowLevelCallable(ctypes.CFUNCTYPE(DOUBLE, DOUBLE, DOUBLE)(lambda y, t: 0.0)))
     with pytest.raises(TypeError, match="needs the GIL"):
         losses.CFunction(ctypes.PYFUNCTYPE(DOUBLE, DOUBLE, DOUBLE, POINTER)(lambda y, t, slope_out: 0.0))
@@ -285,7 +304,7 @@ def test_functions_of_another_kind_are_refused():
 
 def test_what_is_the_users_own_cannot_be_saved():
     for own in (losses.Own(LogCosh()), losses.CFunction(half_square), schedules.get(lambda t: 1 / t)):
-        with pytest.raises(TypeError, match="cannot be saved.*give it again"):
+        with pytest.raises(TypeError, match=r"cannot be saved.*give it again"):
             registry.to_json(own)
     assert registry.to_json(losses.Quantile(0.25)) == {"name": "quantile", "tau": 0.25}
     assert registry.to_json(optimizers.get("sgd"))["name"] == "sgd"

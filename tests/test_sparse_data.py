@@ -31,6 +31,7 @@ def dense(part):
     rows = range(part.start, part.stop) if part.order is None else part.order[part.start : part.stop]
     x = np.zeros((len(rows), D), part.X.dtype)
     assert part.indices.dtype == part.indptr.dtype
+    assert part.indices.dtype in ("int32", "int64")
     assert part.indices.size > 0
     for place, row in enumerate(rows):
         stored = slice(part.indptr[row], part.indptr[row + 1])
@@ -74,7 +75,7 @@ def test_every_sparse_matrix_trains_like_dense_rows(kind, shuffle, dtype, tmp_pa
 @pytest.mark.parametrize("index", ["int32", "int64"])
 @pytest.mark.parametrize("change", [lambda a: a, read_only], ids=["writeable", "read-only"])
 def test_csr_of_the_models_dtype_is_read_in_place(index, dtype, change):
-    X = with_arrays(make(index, dtype), change)
+    X = with_arrays(make(index, dtype).copy(), change)
     rows = checked(X, dtype)
     assert rows.in_place
     order = np.arange(N)[::-1].copy()
@@ -83,6 +84,16 @@ def test_csr_of_the_models_dtype_is_read_in_place(index, dtype, change):
             assert np.shares_memory(ours, theirs)
     assert rows.slice(order, 3, 9).order is order
     assert not checked(X, "float32" if dtype == "float64" else "float64").in_place
+
+
+def test_an_indptr_of_another_width_alone_is_converted(dtype):
+    for widths in (("int32", "int64"), ("int64", "int32"), ("int32", "uint32")):
+        X = make(dtype=dtype)
+        X.indices, X.indptr = X.indices.astype(widths[0]), X.indptr.astype(widths[1])
+        rows = checked(X, dtype)
+        assert rows.in_place
+        assert np.shares_memory(rows.X.indices, X.indices)
+        assert rows.X.indptr.dtype == widths[0]
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +185,7 @@ def test_a_flag_that_is_no_longer_true_is_not_believed():
     X.indices[:], X.data[:] = swapped_columns(X).indices, swapped_columns(X).data
     rows = checked(X)
     np.testing.assert_array_equal(dense(rows.slice(None, 0, N)), make().toarray())
-    assert (np.diff(rows.X.indices[rows.X.indptr[0] : rows.X.indptr[1]]) > 0).all()
+    assert (np.diff(rows.X.indices[START : LAST + 1]) > 0).all()
     assert X.has_canonical_format  # nor is it changed
 
 
@@ -197,11 +208,13 @@ def put(place, value):
     return change
 
 
-START, NNZ = make().indptr[4], make().nnz
+START, LAST, NNZ = make().indptr[4], make().indptr[5] - 1, make().nnz  # the first and last of row 4, and all
 BAD = {
     "a negative column": (broken(indices=put(START, -1)), ValueError, r"X.indices has -1 in row 4; .* columns 0 to 6"),
     "a column too far": (broken(indices=put(START, D)), ValueError, "X.indices has 7 in row 4; allowed are"),
-    "the first column too far": (broken(indices=put(0, 2**31 - 1)), ValueError, "X.indices has 2147483647 in row 0"),
+    "the first column too far, behind an empty row": (
+        broken(indices=put(0, 2**31 - 1)), ValueError, r"X.indices has 2147483647 in row 1; .* columns 0 to 6"
+    ),
     "the last column too far": (broken(indices=put(NNZ - 1, 99)), ValueError, "X.indices has 99 in row"),
     "a column too far for int64": (
         broken(indices=lambda a: put(START, 2**63)(a.astype("uint64"))), ValueError, "X.indices has 922337203685",
@@ -239,8 +252,8 @@ BAD = {
     "a cube": (sp.coo_array(np.ones((2, N, D))), ValueError, r"X has shape \(2, 50, 7\); the model takes \(n, 7\)"),
     "complex": (make().astype(complex), TypeError, "X must hold real numbers, not values of dtype complex128"),
     "long double": (make().astype(np.longdouble), TypeError, "X has dtype .*; allowed are integers, booleans"),
-    "nan": (broken(data=put(START, np.nan)), ValueError, f"X has nan in row 4, column {make().indices[START]}; its"),
-    "inf": (broken(data=put(START, -np.inf)), ValueError, f"X has -inf in row 4, column {make().indices[START]}; its"),
+    "nan": (broken(data=put(LAST, np.nan)), ValueError, f"X has nan in row 4, column {make().indices[LAST]}; its"),
+    "inf": (broken(data=put(LAST, -np.inf)), ValueError, f"X has -inf in row 4, column {make().indices[LAST]}; its"),
 }  # fmt: skip
 
 
@@ -276,8 +289,9 @@ def test_dense_and_sparse_rows_are_refused_in_the_same_words(kind):
 
 def test_a_number_that_is_not_finite_is_named_with_its_place():
     X = make()
-    X.data[X.indptr[4]] = 1e300
-    column = X.indices[X.indptr[4]]
+    X.data[LAST] = 1e300
+    column = X.indices[LAST]
+    assert column > LAST - START  # so that it is not its place in the row
     for matrix in (X, X.tocsc(), X.toarray()):
         rows = checked(matrix, "float32")
         with pytest.raises(ValueError, match=rf"X has 1e\+300 in row 4, column {column}; .* must be finite in float32"):
@@ -312,6 +326,15 @@ def test_a_sparse_vector_and_a_matrix_of_one_row_are_a_row():
             checked_alone, single = data.samples("X", matrix, D, np.dtype("float64"))
             np.testing.assert_array_equal(dense(checked_alone.part(0, 1)), X[[row]])
             assert single == (len(matrix.shape) == 1)
+
+
+def test_a_sparse_vector_that_leads_elsewhere_is_refused():
+    vector = sp.csr_array(np.arange(D, dtype=float))
+    vector.indices[-1] = 10**9
+    model = fastgd.Linear(D, 1)
+    for call in (lambda: model.predict(vector), lambda: fastgd.train(model, vector, [1.0])):
+        with pytest.raises(ValueError, match=r"X.indices has 1000000000 in row 0; allowed are the columns 0 to 6"):
+            call()
 
 
 def test_a_matrix_without_numbers(dtype):

@@ -126,6 +126,70 @@ def test_csv_columns_that_are_not_numbers_are_refused_with_their_line(write, tex
     assert "\n" not in str(caught.value)
 
 
+CLASSES = [
+    (pa.array(["b", "a", "b", "é"]), ["a", "b", "é"]),
+    (pa.array(["b", "a", "b", "Z"], pa.large_string()), ["Z", "a", "b"]),
+    (pa.array(["10", "9", "10", " 9"]), [" 9", "10", "9"]),
+    (pa.array(["b", "a", "b", "c"]).dictionary_encode(), ["a", "b", "c"]),
+    (pa.array([7, -3, 7, 0]).dictionary_encode(), [-3, 0, 7]),
+    (pa.array([10, 9, 10, -1], pa.int8()), [-1, 9, 10]),
+    (pa.array([2**64 - 1, 2**64 - 2, 2**64 - 1, 0], pa.uint64()), [0, 2**64 - 2, 2**64 - 1]),
+    (pa.array([2**53 + 1, 2**53, 2**53 + 1, 2**53 + 2]), [2**53, 2**53 + 1, 2**53 + 2]),
+    (pa.array([True, False, True, True]), [0, 1]),
+    (pa.array([1.0, -0.0, 1.0, 1e15]), [0, 1, 10**15]),
+    (pa.array(np.float16([1, 2, 1, 3])), [1, 2, 3]),
+]
+
+
+@pytest.mark.parametrize(("column", "names"), CLASSES, ids=[str(column.type) for column, _ in CLASSES])
+def test_classes_are_the_sorted_values_of_text_and_of_whole_numbers(write, column, names):
+    path = write(pa.table({"other": np.arange(4), "x": column}), "t.parquet")
+    pieces = pa.table({"x": pa.chunked_array([column[:1], column[1:3], column[3:]])})
+    for read in (table.read(path), table.Table("t", pieces)):
+        found, indices = read.classes("x")
+        assert found == names
+        assert [type(name) for name in found] == [type(name) for name in names]
+        assert indices.dtype == np.int64
+        assert [found[k] for k in indices] == column.to_pylist()
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([1.0, 0.5]),
+        pa.array([1.0, float("nan")]),
+        pa.array([1.0, float("inf")]),
+        pa.array([1.0, 1e300]),
+        pa.array([0, 1], pa.date32()),
+        pa.array([b"1", b"2"]),
+        pa.array([["a"], ["b"]]),
+        pa.array([0.5, 1.5]).dictionary_encode(),
+    ],
+)
+def test_other_columns_hold_no_classes(write, column):
+    assert table.read(write(pa.table({"x": column}), "t.parquet")).classes("x") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x,y\na,2\n,3\n", "t.csv, line 3, column 'x': a value is missing"),
+        ("x,y\n1,2\n\nNA,3\n", "t.csv, line 4, column 'x': a value is missing"),
+        ("x,y\n,2\n,3\n", "t.csv, line 2, column 'x': a value is missing"),
+        ("y,z\na,2\n", "t.csv has no column 'x'; its columns are y, z"),
+    ],
+)
+def test_classes_that_are_missing_are_refused_with_their_line(write, text, message):
+    with pytest.raises(ValueError, match=message):
+        table.read(write(text)).classes("x")
+
+
+def test_a_category_that_is_missing_is_refused_with_its_row(write):
+    column = pa.array(["a", None, "a"]).dictionary_encode()
+    with pytest.raises(ValueError, match="row 2, column 'x': a value is missing"):
+        table.read(write(pa.table({"x": column}), "t.parquet")).classes("x")
+
+
 @pytest.mark.parametrize(
     ("content", "name", "message"),
     [
