@@ -6,9 +6,13 @@ cdef enum:
 
 
 cdef inline bint in_blocks(const Run* run) noexcept nogil:
-    # whether rows can be taken several at a time: one output, dense rows, plain SGD
-    return (run.simple and run.net.layers == 1 and run.net.sizes[1] == 1 and run.rows.indices == NULL
-            and run.trace == NULL and run.method.clip_norm == 0 and run.net.sizes[0] * run.itemsize <= BLOCK_BYTES)
+    # whether rows can be taken several at a time: dense rows, plain SGD
+    return (run.simple and run.rows.indices == NULL and run.trace == NULL and run.method.clip_norm == 0
+            and run.net.sizes[0] * run.itemsize <= BLOCK_BYTES)
+
+
+cdef inline bint one_unit(const Run* run) noexcept nogil:
+    return run.net.layers == 1 and run.net.sizes[1] == 1
 
 
 cdef inline double step_in_block(Run* run, Py_ssize_t k, const floating* t, const double* weight, const floating* g,

@@ -63,6 +63,8 @@ _Net = tuple[_Int64, _Int64, _Float64, bool]
 _Loss = tuple[int, float, float, int]
 _Method = tuple[Any, ...]
 
+BLOCK_ROWS: int
+
 def build_info() -> dict[str, str]: ...
 def train_pass(
     params: _Array,

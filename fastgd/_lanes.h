@@ -220,6 +220,40 @@ static inline void NAME(block_sums)(const REAL *w, const REAL *const *x, ptrdiff
         }
 }
 
+/* m_i = w·x_i + start alone, for two rows of weights at once: the block's rows are then read half as often */
+static inline void NAME(block_dots)(const REAL *w, const REAL *v, const REAL *const *x, ptrdiff_t n, REAL *m,
+                                    REAL *q) {
+    ptrdiff_t j = 0;
+    lanes M[BLOCK], Q[BLOCK];
+    for (size_t p = 0; p < 32 / sizeof(part); p++) {
+        part a[BLOCK], b[BLOCK];
+        UNROLL for (int i = 0; i < BLOCK; i++) a[i] = b[i] = (part){0};
+        for (j = 0; j + LANES <= n; j += LANES) {
+            const part wj = *(const part *)(w + j + p * PER), vj = *(const part *)(v + j + p * PER);
+            UNROLL for (int i = 0; i < BLOCK; i++) {
+                const part xi = *(const part *)(x[i] + j + p * PER);
+                a[i] += wj * xi;
+                b[i] += vj * xi;
+            }
+        }
+        UNROLL for (int i = 0; i < BLOCK; i++) M[i].p[p] = a[i], Q[i].p[p] = b[i];
+    }
+    UNROLL for (int i = 0; i < BLOCK; i++) {
+        ptrdiff_t k = j;
+        m[i] = NAME(halve)(M[i]);
+        q[i] = NAME(halve)(Q[i]);
+        if (LANES == 8 && n - k >= 4) {
+            m[i] += NAME(dot_of_four)(w + k, x[i] + k);
+            q[i] += NAME(dot_of_four)(v + k, x[i] + k);
+            k += 4;
+        }
+        for (; k < n; k++) {
+            m[i] += w[k] * x[i][k];
+            q[i] += v[k] * x[i][k];
+        }
+    }
+}
+
 static inline void NAME(add_block)(REAL *w, const REAL *c, const REAL *const *x, ptrdiff_t n) {
     ptrdiff_t j = 0;
     for (; j + PER <= n; j += PER) {
@@ -240,6 +274,14 @@ static inline void NAME(add_block)(REAL *w, const REAL *c, const REAL *const *x,
         UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * x[i][j];
         w[j] = sum;
     }
+}
+
+/* w ← w + Σ_i c_i x_i over two rows */
+static inline void NAME(add_two)(REAL *w, REAL c, const REAL *x, REAL e, const REAL *z, ptrdiff_t n) {
+    ptrdiff_t j = 0;
+    for (; j + PER <= n; j += PER)
+        *(part *)(w + j) = *(part *)(w + j) + c * *(const part *)(x + j) + e * *(const part *)(z + j);
+    for (; j < n; j++) w[j] = w[j] + c * x[j] + e * z[j];
 }
 
 #undef part

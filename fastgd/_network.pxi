@@ -29,6 +29,12 @@ cdef int read_net(Net* net, tuple given) except -1:
     return 0
 
 
+cdef inline (ActivationCode, double) activation_of(const Net* net, Py_ssize_t layer) noexcept nogil:
+    if layer + 1 == net.layers:
+        return IDENTITY, 0
+    return <ActivationCode>net.codes[layer], net.slopes[layer]
+
+
 cdef inline void map_layer(const floating* w, const floating* b, const floating* a, Py_ssize_t n, Py_ssize_t m,
                            ActivationCode code, double parameter, bint just_written, floating* outputs) noexcept nogil:
     # the activation of z_k = W_k · a + b_k; b may be NULL
@@ -55,27 +61,34 @@ cdef inline void map_sparse(const floating* w, double scale, const floating* b, 
         outputs[k] = activated(code, parameter, z)
 
 
+cdef inline void forward_above(const Net* net, const floating* params, floating* outputs) noexcept nogil:
+    # the outputs of every layer above the first, from those of the first
+    cdef Py_ssize_t layer, n = net.sizes[1], m
+    cdef ActivationCode code
+    cdef double parameter
+    params += n * (net.sizes[0] + net.bias)
+    for layer in range(1, net.layers):
+        m = net.sizes[layer + 1]
+        code, parameter = activation_of(net, layer)
+        map_layer(params, params + m * n if net.bias else NULL, outputs, n, m, code, parameter, True, outputs + n)
+        params += m * (n + net.bias)
+        outputs += n
+        n = m
+
+
 cdef inline void forward(const Net* net, const floating* params, const floating* x, const Columns* at, double scale,
                          floating* outputs) noexcept nogil:
     # the outputs of every layer
-    cdef Py_ssize_t layer, n = net.sizes[0], m
-    cdef const floating* a = x
-    cdef const floating* b
+    cdef Py_ssize_t n = net.sizes[0], m = net.sizes[1]
+    cdef const floating* b = params + m * n if net.bias else NULL
     cdef ActivationCode code
     cdef double parameter
-    for layer in range(net.layers):
-        m = net.sizes[layer + 1]
-        b = params + m * n if net.bias else NULL
-        code, parameter = IDENTITY, 0
-        if layer + 1 < net.layers:
-            code, parameter = <ActivationCode>net.codes[layer], net.slopes[layer]
-        if layer == 0 and sparse(at):
-            map_sparse(params, scale, b, x, at, n, m, code, parameter, outputs)
-        else:
-            map_layer(params, b, a, n, m, code, parameter, layer > 0, outputs)
-        params += m * (n + net.bias)
-        a, n = outputs, m
-        outputs += m
+    code, parameter = activation_of(net, 0)
+    if sparse(at):
+        map_sparse(params, scale, b, x, at, n, m, code, parameter, outputs)
+    else:
+        map_layer(params, b, x, n, m, code, parameter, False, outputs)
+    forward_above(net, params, outputs)
 
 
 cdef inline void backward(const Net* net, const floating* params, const floating* outputs,
@@ -96,30 +109,40 @@ cdef inline void backward(const Net* net, const floating* params, const floating
         times_slope(<ActivationCode>net.codes[layer - 1], net.slopes[layer - 1], outputs - n, below, n)
 
 
-cdef inline void add_gradient(const Net* net, floating* gradient, floating factor, const floating* x, const Columns* at,
-                              const floating* outputs, const floating* deltas) noexcept nogil:
-    # gradient ← gradient + factor · ∂C/∂(W, b) of every layer, where ∂C/∂W_k = δ_k a and ∂C/∂b_k = δ_k
-    cdef Py_ssize_t layer, k, n = net.sizes[0], m
-    cdef const floating* a = x
-    for layer in range(net.layers):
+cdef inline void add_above(const Net* net, floating* gradient, floating factor, const floating* outputs,
+                           const floating* deltas) noexcept nogil:
+    # gradient ← gradient + factor · ∂C/∂(W, b) of every layer above the first, where ∂C/∂W_k = δ_k a and ∂C/∂b_k = δ_k
+    cdef Py_ssize_t layer, k, n = net.sizes[1], m
+    gradient += n * (net.sizes[0] + net.bias)
+    for layer in range(1, net.layers):
+        deltas += n
         m = net.sizes[layer + 1]
-        if layer == 0 and sparse(at):
-            for k in range(m):
-                add_row(gradient + k * n, factor * deltas[k], x, at)
-        elif narrow(n, a):
-            add_to_narrow(gradient, deltas, factor, a, m, n)
+        if narrow(n, outputs):
+            add_to_narrow(gradient, deltas, factor, outputs, m, n)
         else:
             for k in range(m):
                 if not nothing_to_add(deltas[k], n):
-                    add_scaled(gradient + k * n, factor * deltas[k], a, n)
+                    add_scaled(gradient + k * n, factor * deltas[k], outputs, n)
         gradient += m * n
         if net.bias:
             add_scaled(gradient, factor, deltas, m)
             gradient += m
-        deltas += m
-        a = outputs
-        outputs += m
+        outputs += n
         n = m
+
+
+cdef inline void add_gradient(const Net* net, floating* gradient, floating factor, const floating* x,
+                              const Columns* at, const floating* outputs, const floating* deltas) noexcept nogil:
+    # the same of every layer
+    cdef Py_ssize_t k, n = net.sizes[0], m = net.sizes[1]
+    if not sparse(at) and narrow(n, x):
+        add_to_narrow(gradient, deltas, factor, x, m, n)
+    else:
+        for k in range(m):
+            add_row(gradient + k * n, factor * deltas[k], x, at)
+    if net.bias:
+        add_scaled(gradient + m * n, factor, deltas, m)
+    add_above(net, gradient, factor, outputs, deltas)
 
 
 cdef inline double squared_norm(const Net* net, const floating* x, const Columns* at, const floating* outputs,

@@ -63,8 +63,8 @@ cdef class OneSample:
 
 
 cdef void* address(array) except NULL:
-    cdef unsigned char[::1] octets = memoryview(array).cast("B")
-    return &octets[0]
+    cdef const unsigned char[::1] octets = memoryview(array).cast("B")
+    return <void*>&octets[0]
 
 
 cdef object one_step(OneSample self, x_given, t_given, floating kind):

@@ -47,6 +47,12 @@ cdef extern from *:
                         const double** next) noexcept nogil
     void block_sums_f32(const float* w, const float** x, Py_ssize_t n, float start, float* m, float* g,
                         const float** next) noexcept nogil
+    void block_dots_f64(const double* w, const double* v, const double** x, Py_ssize_t n, double* m,
+                        double* q) noexcept nogil
+    void block_dots_f32(const float* w, const float* v, const float** x, Py_ssize_t n, float* m,
+                        float* q) noexcept nogil
+    void add_two_f64(double* w, double c, const double* x, double e, const double* z, Py_ssize_t n) noexcept nogil
+    void add_two_f32(float* w, float c, const float* x, float e, const float* z, Py_ssize_t n) noexcept nogil
     void add_block_f64(double* w, const double* c, const double** x, Py_ssize_t n) noexcept nogil
     void add_block_f32(float* w, const float* c, const float** x, Py_ssize_t n) noexcept nogil
     enum:
@@ -117,6 +123,24 @@ cdef inline void block_sums(const floating* w, const floating** x, Py_ssize_t n,
         block_sums_f64(w, x, n, start, m_out, g_out, next)
     else:
         block_sums_f32(w, x, n, start, m_out, g_out, next)
+
+
+cdef inline void block_dots(const floating* w, const floating* v, const floating** x, Py_ssize_t n, floating* m_out,
+                            floating* q_out) noexcept nogil:
+    # m_i = w·x_i and q_i = v·x_i
+    if floating is double:
+        block_dots_f64(w, v, x, n, m_out, q_out)
+    else:
+        block_dots_f32(w, v, x, n, m_out, q_out)
+
+
+cdef inline void add_two(floating* w, floating c, const floating* x, floating e, const floating* z,
+                         Py_ssize_t n) noexcept nogil:
+    # w_j ← w_j + c x_j + e z_j
+    if floating is double:
+        add_two_f64(w, c, x, e, z, n)
+    else:
+        add_two_f32(w, c, x, e, z, n)
 
 
 cdef inline void add_block(floating* w, const floating* c, const floating** x, Py_ssize_t n) noexcept nogil:

@@ -298,8 +298,14 @@ cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating
     run.powers[0] = whole_power(run.method.numbers[0], run.first)
     run.powers[1] = whole_power(run.method.numbers[1], run.first)
     open_lazy(run, params, state)
-    if in_blocks(run):
+    if in_blocks(run) and one_unit(run):
         start = visit_blocks(run, run.net.sizes[0], run.net.bias, params, X, T, weights, order, start, stop)
+    elif in_blocks(run) and across_units(run):
+        start = visit_across_units(run, params, outputs, outputs + run.net.units, outputs + 2 * run.net.units, X, T,
+                                   weights, order, start, stop)
+    elif in_blocks(run):
+        start = visit_unit_blocks(run, params, outputs, outputs + run.net.units, outputs + 2 * run.net.units, X, T,
+                                  weights, order, start, stop)
     reached = visit_rows(run, params, state, gradient, outputs, outputs + run.net.units, X, T, weights, order, start,
                          stop, path_out)
     close_lazy(run, params, state)

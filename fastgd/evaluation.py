@@ -25,7 +25,7 @@ def evaluate(
     Parameters
     ----------
     model : MLP or Linear
-    X : array of shape (n, d)
+    X : array of shape (n, d), or a sparse array or matrix of scipy
     t : array of shape (n, K), or (n,) when K = 1 and for indices of classes
     loss : str or Loss
         A name in ``fastgd.losses.registry`` or an instance.
@@ -103,12 +103,13 @@ def gradient(
 def sample_or_rows(model: MLP, x: npt.ArrayLike, t: npt.ArrayLike, loss: losses.Loss) -> data.Rows:
     """Check one sample (d,) with its target (K,), or n of them, and return them as rows."""
     if np.ndim(x) == 1:
-        checked, target = data.numbers("x", x), data.numbers("t", t)
+        checked, target = x if data.is_sparse(x) else data.numbers("x", x), data.numbers("t", t)
         if checked.shape != (model.in_features,):
             raise ValueError(f"x has shape {checked.shape}; the model takes ({model.in_features},)")
         number = model.out_features == 1 or loss.targets == "classes"
         if target.shape != (model.out_features,) and not (number and target.shape in ((), (1,))):
             allowed = f"({model.out_features},)" + (", or a number" if number else "")
             raise ValueError(f"t has shape {target.shape}; allowed is {allowed}")
-        x, t = checked.reshape(1, -1), target.reshape(1, -1) if target.ndim else target.reshape(1)
+        x = checked if data.is_sparse(checked) else checked.reshape(1, -1)
+        t = target.reshape(1, -1) if target.ndim else target.reshape(1)
     return data.check_rows(x, t, None, (model.in_features, model.out_features), model.dtype, loss, ("x", "t"))

@@ -18,7 +18,7 @@ from fastgd.arrays import converted, ready
 Array = npt.NDArray[Any]
 
 WIDTHS = (np.dtype(np.int32), np.dtype(np.int64))
-CHUNK = 2**15  # indices that are checked together, while they are in the cache
+CHUNK = 2**16  # indices that are checked together, while they are in the cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,19 +135,16 @@ def _rising(name: str, matrix: CSR) -> bool:
     indices, indptr, columns, rising = matrix.indices, matrix.indptr, matrix.shape[1], True
     for start in range(0, len(indices), CHUNK):
         first = max(start - 1, 0)  # with the last of the chunk before, to compare across the cut
-        chunk = extremes = indices[first : start + CHUNK]
-        if rising:
-            rises = chunk[1:] > chunk[:-1]
-            begin, end = np.searchsorted(indptr, np.array([first + 1, first + len(chunk)], indptr.dtype))
-            begins = indptr[begin:end] - first
-            rises[begins - 1] = True  # a row begins anew
-            rising = bool(rises.all())
-            if rising:  # then the smallest and the largest stand where rows begin and end
-                extremes = np.concatenate((chunk[:1], chunk[begins], chunk[begins - 1], chunk[-1:]))
-        if extremes.min() < 0 or extremes.max() >= columns:
+        chunk = indices[first : start + CHUNK]
+        if chunk.min() < 0 or chunk.max() >= columns:
             place = first + int(((chunk < 0) | (chunk >= columns)).argmax())
             row = int(np.searchsorted(indptr, place, "right")) - 1
             raise ValueError(
                 f"{name}.indices has {indices[place]} in row {row}; allowed are the columns 0 to {columns - 1}"
             )
+        if rising:
+            rises = chunk[1:] > chunk[:-1]
+            begin, end = np.searchsorted(indptr, np.array([first + 1, first + len(chunk)], indptr.dtype))
+            rises[indptr[begin:end] - (first + 1)] = True  # a row begins anew
+            rising = bool(rises.all())
     return rising

@@ -207,7 +207,7 @@ class Trainer:
 
         Parameters
         ----------
-        X : array of shape (n, d), or an iterable of pieces
+        X : array of shape (n, d), a sparse array or matrix of scipy, or an iterable of pieces
             An iterable of (X, t) or (X, t, sample_weight) with T left out is one long sequence of rows, of which one
             piece is in memory at a time; for several epochs it must be one that can be iterated again. With
             ``shuffle`` the rows are shuffled within each piece.
@@ -346,7 +346,7 @@ class Trainer:
         if T is not None:
             rows = self._rows(X, T, sample_weight)
             return lambda: iter((rows,)), len(rows)
-        if hasattr(X, "__array__") or not isinstance(X, Iterable):
+        if hasattr(X, "__array__") or data.is_sparse(X) or not isinstance(X, Iterable):
             raise TypeError("T is missing: run takes X and T, or an iterable of (X, t) pieces")
         if sample_weight is not None:
             raise TypeError("sample_weight goes into the pieces, (X, t, sample_weight), when X is an iterable of them")

@@ -6,24 +6,21 @@ import numpy as np
 import pytest
 import torch
 from passes import make_targets, relative
-from test_losses import TORCH
+from torch_twins import LOSSES, flat, make_model, make_module
 
 import fastgd
 from fastgd import losses
 
 
-def twins(in_features, out_features, dtype, bias=True, seed=0):
-    torch.manual_seed(seed)
-    module = torch.nn.Linear(in_features, out_features, bias=bias, dtype=getattr(torch, dtype))
-    model = fastgd.Linear(in_features, out_features, bias=bias, dtype=dtype)
-    model.weight = module.weight.detach().numpy()
-    if bias:
-        model.bias = module.bias.detach().numpy()
-    return module, model
+def twins(in_features, out_features, dtype, bias=True):
+    module = make_module((in_features, out_features), bias=bias, dtype=dtype)
+    return module, make_model((in_features, out_features), module, bias)
 
 
-def flat(module):
-    return np.concatenate([p.detach().numpy().ravel() for p in module.parameters()])
+@pytest.fixture(params=sorted(LOSSES))
+def loss(request):
+    """Every loss that torch has, with its defaults."""
+    return losses.get(request.param)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])
@@ -53,16 +50,15 @@ def test_the_lessons_program(dtype, tolerance):
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("K", [1, 3])
 def test_a_torch_loop_over_the_same_rows(loss, K, bias, batch_size):
-    rng = np.random.default_rng(5)
+    rng, K = np.random.default_rng(5), max(K, 2) if loss.coupled else K
     X = rng.normal(size=(64, 5))
     T = make_targets(loss, X @ rng.normal(size=(5, K)), rng)
     module, model = twins(5, K, "float64", bias)
-    optimizer = torch.optim.SGD(module.parameters(), lr=0.05)
+    optimizer, criterion = torch.optim.SGD(module.parameters(), lr=0.05), LOSSES[loss.name](loss, K)
     for _ in range(3):
-        for start in range(0, 64, batch_size):
+        for x, t in zip(torch.tensor(X).split(batch_size), torch.tensor(T).split(batch_size)):
             optimizer.zero_grad()
-            rows = zip(module(torch.tensor(X[start : start + batch_size])), torch.tensor(T[start : start + batch_size]))
-            torch.stack([TORCH[loss.name](y, t) for y, t in rows]).mean().backward()
+            criterion(module(x), t).backward()
             optimizer.step()
     fastgd.train(model, X, T, loss=loss, optimizer=fastgd.SGD(lr=0.05), epochs=3, batch_size=batch_size)
     assert relative(model.params, flat(module)) < 1e-12
@@ -73,7 +69,7 @@ def test_gradients_are_those_of_autograd(loss):
     X = rng.normal(size=(10, 5))
     T = make_targets(loss, X @ rng.normal(size=(5, 3)), rng)
     module, model = twins(5, 3, "float64")
-    torch.stack([TORCH[loss.name](y, t) for y, t in zip(module(torch.tensor(X)), torch.tensor(T))]).mean().backward()
+    LOSSES[loss.name](loss, 3)(module(torch.tensor(X)), torch.tensor(T)).backward()
     before = model.params.copy()
     value, slope = fastgd.gradient(model, X, T, loss=loss)
     assert relative(slope["weight"], module.weight.grad.numpy()) < 1e-13
