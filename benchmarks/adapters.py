@@ -1,7 +1,7 @@
-"""One adapter a library and group of cases, all with the same face.
+"""One adapter a library and group of cases, all with the same face; here those of linear models on dense rows.
 
-Made from a case, it prepares what its library takes (which is not timed) and starts from zero weights; a call visits
-``case.samples`` samples, each with the same step in every library.
+Made from a case, it prepares what its library takes (which is not timed) and starts from the case's first weights; a
+call visits ``case.samples`` samples, each with the same step in every library.
 """
 
 # ruff: noqa: D102 - Adapter describes the face of them all
@@ -17,8 +17,9 @@ from river import linear_model, optim
 from sklearn.linear_model import SGDRegressor
 
 import fastgd
-from benchmarks.cases import IN_ORDER, ONE_A_CALL, Array, Case, aligned
-from fastgd import data, engine
+from benchmarks.cases import Array, Case, LinearCase, aligned
+from fastgd import data, engine, losses
+from fastgd.method import Method
 
 torch.set_num_threads(1)
 
@@ -26,20 +27,17 @@ torch.set_num_threads(1)
 class Adapter(Protocol):
     """A library at work on one case."""
 
-    def __init__(self, case: Case) -> None: ...
+    def __init__(self, case: Any) -> None: ...
 
     def __call__(self) -> Any:
         """Visit the case's samples."""
 
     def weights(self) -> Array:
-        """Return the weights and, last, the bias (d + 1,)."""
-
-
-# ---------------------------------------------------------------------------------------------- one output, in order
+        """Return the parameters, laid out as fastgd's."""
 
 
 class FastgdPass:
-    """The compiled pass of ``fastgd.train``.
+    """The compiled pass of ``fastgd.train``, for every group.
 
     Called as train's engine calls it, with an index that repeats the rows where they are so few that the call would
     be measured instead.
@@ -47,9 +45,11 @@ class FastgdPass:
 
     def __init__(self, case: Case) -> None:
         X, t = case.data()
-        model, loss = zero_model(case), fastgd.losses.get("mse")
-        self.engine = engine.Engine(model, loss, fastgd.SGD(lr=case.lr), batch_size=1)
-        self.rows = data.check_rows(X, t, None, (case.features, 1), model.dtype, loss)
+        model, choices = case.model(), case.choices
+        loss = losses.get(choices.pop("loss"))
+        method = Method.make(loss, model.sizes, **choices)
+        self.engine = engine.Engine(model, loss, method, batch_size=1)
+        self.rows = data.check_rows(X, t, None, (model.in_features, model.out_features), model.dtype, loss)
         self.order = np.tile(np.arange(case.rows), case.repeats) if case.repeats > 1 else None
         self.stop, self.passes = case.rows * case.repeats, case.passes
 
@@ -59,6 +59,9 @@ class FastgdPass:
 
     def weights(self) -> Array:
         return self.engine.params.copy()
+
+
+# ---------------------------------------------------------------------------------------------- one output, in order
 
 
 @numba.njit(fastmath=True)
@@ -78,7 +81,7 @@ def numba_loop(w: Array, b: Array, X: Array, t: Array, step: Any, visits: int) -
 class NumbaLoop:
     """The two loops that an expert writes: fastmath, one dtype throughout, no loss, weights on a cache line."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: LinearCase) -> None:
         self.w, self.b = aligned((case.features,), case.dtype), aligned((1,), case.dtype)
         self.arguments = (*case.data(), np.dtype(case.dtype).type(2 * case.lr), case.visits)
 
@@ -89,7 +92,7 @@ class NumbaLoop:
         return np.append(self.w, self.b)
 
 
-def sklearn_model(case: Case) -> SGDRegressor:
+def sklearn_model(case: LinearCase) -> SGDRegressor:
     # its squared error is half the square, so its rate is twice as large
     return SGDRegressor(
         loss="squared_error", penalty=None, learning_rate="constant", eta0=2 * case.lr, shuffle=False, tol=None,
@@ -100,7 +103,7 @@ def sklearn_model(case: Case) -> SGDRegressor:
 class SklearnFit:
     """``SGDRegressor.fit`` with as many epochs as there are visits."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: LinearCase) -> None:
         self.model, self.data = sklearn_model(case), case.data()
 
     def __call__(self) -> None:
@@ -116,10 +119,10 @@ class SklearnFit:
 class FastgdStep:
     """``Trainer.step``."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: LinearCase) -> None:
         X, t = case.data()
-        self.model = zero_model(case)
-        self.trainer = fastgd.Trainer(self.model, loss="mse", optimizer=fastgd.SGD(lr=case.lr))
+        self.model = case.model()
+        self.trainer = fastgd.Trainer(self.model, **case.choices)
         self.samples = list(zip(X, t.tolist(), strict=True))
 
     def __call__(self) -> None:
@@ -134,7 +137,7 @@ class FastgdStep:
 class NumpyStep:
     """NumPy by hand (``w.dot(x)`` is faster than ``w @ x``)."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: LinearCase) -> None:
         X, t = case.data()
         self.w, self.b, self.step = np.zeros(case.features, case.dtype), 0.0, 2 * case.lr
         self.samples = list(zip(X, t.tolist(), strict=True))
@@ -154,7 +157,7 @@ class NumpyStep:
 class RiverStep:
     """river's ``LinearRegression.learn_one`` on dictionaries."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: LinearCase) -> None:
         X, t = case.data()
         self.model = linear_model.LinearRegression(optim.SGD(case.lr), intercept_lr=case.lr)
         self.samples = list(zip([dict(enumerate(x)) for x in X.tolist()], t.tolist(), strict=True))
@@ -171,7 +174,7 @@ class RiverStep:
 class TorchStep:
     """The usual torch loop, one thread."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: LinearCase) -> None:
         X, t = (torch.from_numpy(array) for array in case.data())
         self.model = torch.nn.Linear(case.features, 1, dtype=X.dtype)
         for parameter in self.model.parameters():
@@ -194,7 +197,7 @@ class TorchStep:
 class SklearnStep:
     """``SGDRegressor.partial_fit`` of one row."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: LinearCase) -> None:
         X, t = case.data()
         self.model = sklearn_model(case)
         self.samples = [(X[i : i + 1], t[i : i + 1]) for i in range(case.rows)]
@@ -206,18 +209,3 @@ class SklearnStep:
 
     def weights(self) -> Array:
         return np.append(self.model.coef_, self.model.intercept_)
-
-
-def zero_model(case: Case) -> fastgd.Linear:
-    model = fastgd.Linear(case.features, 1, dtype=case.dtype)
-    model.params[:] = 0
-    return model
-
-
-ADAPTERS: dict[str, dict[str, type[Adapter]]] = {
-    IN_ORDER: {"fastgd": FastgdPass, "Numba": NumbaLoop, "scikit-learn": SklearnFit},
-    ONE_A_CALL: {
-        "fastgd": FastgdStep, "NumPy by hand": NumpyStep, "river": RiverStep, "torch": TorchStep,
-        "scikit-learn": SklearnStep,
-    },
-}  # fmt: skip

@@ -10,14 +10,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import fastgd
-from benchmarks.adapters import ADAPTERS
 from benchmarks.cases import CASES, Case
+from benchmarks.groups import ADAPTERS, adapters
 
 #: seconds a sample by case and library, a value a round
 Timings = dict[tuple[Case, str], list[float]]
 
 BEGIN, END = "<!-- speed -->", "<!-- /speed -->"
-PEERS = ("numpy", "numba", "scikit-learn", "torch", "river")
+PEERS = ("numpy", "numba", "scikit-learn", "torch", "river", "jax", "vowpalwabbit")
 
 
 def markdown(timings: Timings) -> str:
@@ -111,7 +111,7 @@ def processor() -> str:
 
 def update_readme(path: Path, text: str, timings: Timings) -> str:
     """Write the report between the markers of the README if every point was measured; return what was done."""
-    missing = [case.name for case in CASES for library in ADAPTERS[case.group] if (case, library) not in timings]
+    missing = [case.name for case in CASES for library in adapters(case) if (case, library) not in timings]
     if missing:
         return f"{path.name} is left as it is: {len(missing)} points were not measured"
     before, begin, rest = path.read_text("utf-8").partition(BEGIN)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.adapters import ADAPTERS, Adapter
+from benchmarks.adapters import Adapter
 from benchmarks.cases import CASES, Array, Case
+from benchmarks.groups import adapters
 
 ROUNDS = 9
 ROUND_SECONDS = 0.06
@@ -21,7 +22,7 @@ TOLERANCE = {"float64": 1e-12, "float32": 1e-4}
 @cache
 def prepared(case: Case, library: str) -> tuple[Adapter, Array, int]:
     """Return a warm adapter, the weights after its first call, and how many calls make a round."""
-    adapter = ADAPTERS[case.group][library](case)
+    adapter = adapters(case)[library](case)
     adapter()
     weights = adapter.weights()
     start = time.perf_counter()
@@ -31,7 +32,7 @@ def prepared(case: Case, library: str) -> tuple[Adapter, Array, int]:
 
 @pytest.mark.parametrize(
     ("case", "library"),
-    [pytest.param(case, library, id=f"{case.id}-{library}") for case in CASES for library in ADAPTERS[case.group]],
+    [pytest.param(case, library, id=f"{case.id}-{library}") for case in CASES for library in adapters(case)],
 )
 @pytest.mark.parametrize("turn", range(ROUNDS))  # the decorator nearest to the function is the outermost loop
 def test_speed(benchmark: Any, timings: Any, case: Case, library: str, turn: int) -> None:

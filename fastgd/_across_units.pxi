@@ -13,26 +13,12 @@ cdef void transpose(const floating* given, Py_ssize_t m, Py_ssize_t n, floating*
             out[j * m + k] = given[k * n + j]
 
 
-cdef inline void activate(ActivationCode code, double parameter, const floating* b, floating* a,
-                          Py_ssize_t m) noexcept nogil:
-    # a ← the activation of a + b; b may be NULL
-    cdef Py_ssize_t k
-    if b != NULL:
-        add_scaled(a, <floating>1, b, m)
-    if code == RELU:                    # a loop of its own, which the compiler writes in vectors
-        for k in range(m):
-            a[k] = activated(RELU, 0, a[k])
-    elif code != IDENTITY:
-        for k in range(m):
-            a[k] = activated(code, parameter, a[k])
-
-
 cdef Py_ssize_t visit_across_units(Run* run, floating* params, floating* outputs, floating* deltas, floating* columns,
                                    const floating* X, const floating* T, const floating* weights, const int64_t* order,
                                    Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
     # one pass; returns `stop`, or the place in the order of the first row whose loss is not finite
     cdef const Net* net = &run.net
-    cdef Py_ssize_t i, j, row, d = net.sizes[0], m = net.sizes[1], K = net.sizes[net.layers]
+    cdef Py_ssize_t i, row, d = net.sizes[0], m = net.sizes[1], K = net.sizes[net.layers]
     cdef floating* b = params + m * d if net.bias else NULL
     cdef const floating* x
     cdef double weight = 1, value, factor
@@ -48,8 +34,10 @@ cdef Py_ssize_t visit_across_units(Run* run, floating* params, floating* outputs
                 continue
         x = X + row * d
         weighted_rows(columns, x, d, m, outputs)
-        activate(code, parameter, b, outputs, m)
-        forward_above(net, params, outputs)
+        if b != NULL:
+            add_scaled(outputs, <floating>1, b, m)
+        activate(code, parameter, outputs, m)
+        forward_above(net, params, code != RELU, outputs)
         value = loss_of_row(&run.loss, outputs + net.units - K, T + row * run.columns, run.columns, K,
                             deltas + net.units - K)
         if not isfinite(value):
@@ -58,8 +46,7 @@ cdef Py_ssize_t visit_across_units(Run* run, floating* params, floating* outputs
         backward(net, params, outputs, deltas)
         factor = -rate_of(&run.method, run.counters[UPDATES] + 1, run.first) * weight * run.loss.scale
         add_above(net, params, <floating>factor, outputs, deltas)
-        for j in range(d):
-            add_scaled(columns + j * m, <floating>factor * x[j], deltas, m)
+        add_to_rows(columns, x, <floating>factor, deltas, d, m)
         if b != NULL:
             add_scaled(b, <floating>factor, deltas, m)
         run.counters[UPDATES] += 1

@@ -53,6 +53,17 @@ cdef inline floating activated(ActivationCode code, double parameter, floating z
     return z
 
 
+cdef inline void activate(ActivationCode code, double parameter, floating* a, Py_ssize_t n) noexcept nogil:
+    # a ← its activation, for all units of a layer
+    cdef Py_ssize_t k
+    if code == RELU:                    # a loop of its own, which the compiler writes in vectors
+        for k in range(n):
+            a[k] = activated(RELU, 0, a[k])
+    elif code != IDENTITY:
+        for k in range(n):
+            a[k] = activated(code, parameter, a[k])
+
+
 cdef inline void times_slope(ActivationCode code, double parameter, const floating* a, floating* delta,
                              Py_ssize_t n) noexcept nogil:
     # delta ← delta · ∂a/∂z

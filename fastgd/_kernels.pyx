@@ -6,8 +6,8 @@ row by row and then, if it has one, the bias. The twin of the passes in NumPy is
 Chapters: ``_lanes.h`` (dot product and scaled sum), ``_rows.pxi`` (dense and sparse rows), ``_math.pxi``,
 ``_losses.pxi``, ``_activations.pxi``, ``_network.pxi`` (forward and backward), ``_optimizers.pxi`` (the move of a
 coordinate; schedules), ``_lazy.pxi`` and ``_idle.pxi`` (what sparse rows need not touch), ``_training.pxi`` (the
-per-sample loop), ``_blocks.pxi`` and ``_unit_blocks.pxi`` (several rows at once), ``_across_units.pxi`` (narrow samples),
-``_one_sample.pxi``. Here: the passes that Python calls.
+per-sample loop), ``_blocks.pxi`` and ``_unit_blocks.pxi`` (several rows at once), ``_across_units.pxi`` (narrow
+samples), ``_one_sample.pxi``. Here: the passes that Python calls.
 """
 
 from cython cimport floating

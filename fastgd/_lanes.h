@@ -136,6 +136,23 @@ static inline void NAME(weighted_rows)(const REAL *w, const REAL *c, ptrdiff_t m
     }
 }
 
+/* w_k ← w_k + factor c_k x for the m rows of w, each of n numbers: for short rows, of which x stays in registers */
+static inline void NAME(add_to_rows)(REAL *w, const REAL *c, REAL factor, const REAL *x, ptrdiff_t m, ptrdiff_t n) {
+    ptrdiff_t j = 0;
+    for (; j + LANES <= n; j += LANES)
+        for (ptrdiff_t k = 0; k < m; k++)
+            for (ptrdiff_t p = 0; p < LANES; p += PER)
+                *(part *)(w + k * n + j + p) += factor * c[k] * *(const part *)(x + j + p);
+#if defined(__GNUC__)
+    if (LANES == 8 && n - j >= 4) {
+        for (ptrdiff_t k = 0; k < m; k++) *(four *)(w + k * n + j) += factor * c[k] * *(const four *)(x + j);
+        j += 4;
+    }
+#endif
+    for (; j < n; j++)
+        for (ptrdiff_t k = 0; k < m; k++) w[k * n + j] += factor * c[k] * x[j];
+}
+
 /* w_j ← w_j + c x_j */
 static inline void NAME(add_scaled)(REAL *w, REAL c, const REAL *x, ptrdiff_t n) {
     ptrdiff_t j = 0;
@@ -155,7 +172,7 @@ static inline void NAME(add_scaled)(REAL *w, REAL c, const REAL *x, ptrdiff_t n)
     for (; j < n; j++) w[j] += c * x[j];
 }
 
-/* Rows w_k that are narrower than LANES: start + w_k · x, and w_k ← w_k + factor c_k x for all m of them */
+/* start + w · x where w is narrower than LANES */
 static inline REAL NAME(narrow_dot)(const REAL *w, const REAL *x, ptrdiff_t n, REAL start) {
     ptrdiff_t j = 0;
     if (LANES == 8 && n >= 4) {
@@ -164,19 +181,6 @@ static inline REAL NAME(narrow_dot)(const REAL *w, const REAL *x, ptrdiff_t n, R
     }
     for (; j < n; j++) start += w[j] * x[j];
     return start;
-}
-
-static inline void NAME(add_to_narrow)(REAL *w, const REAL *c, REAL factor, const REAL *x, ptrdiff_t m, ptrdiff_t n) {
-    const ptrdiff_t whole = LANES == 8 && n >= 4 ? 4 : 0;
-    for (ptrdiff_t k = 0; k < m; k++, w += n) {
-        const REAL step = factor * c[k];
-#if defined(__GNUC__)
-        if (whole) *(four *)w += step * *(const four *)x;
-#else
-        for (ptrdiff_t j = 0; j < whole; j++) w[j] += step * x[j];
-#endif
-        for (ptrdiff_t j = whole; j < n; j++) w[j] += step * x[j];
-    }
 }
 
 /* The same two loops for a block of BLOCK rows x_i: m_i = w·x_i + start and g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2

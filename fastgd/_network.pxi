@@ -61,8 +61,9 @@ cdef inline void map_sparse(const floating* w, double scale, const floating* b, 
         outputs[k] = activated(code, parameter, z)
 
 
-cdef inline void forward_above(const Net* net, const floating* params, floating* outputs) noexcept nogil:
-    # the outputs of every layer above the first, from those of the first
+cdef inline void forward_above(const Net* net, const floating* params, bint just_written,
+                               floating* outputs) noexcept nogil:
+    # the outputs of every layer above the first, from those of the first, which may just have been written one by one
     cdef Py_ssize_t layer, n = net.sizes[1], m
     cdef ActivationCode code
     cdef double parameter
@@ -70,7 +71,9 @@ cdef inline void forward_above(const Net* net, const floating* params, floating*
     for layer in range(1, net.layers):
         m = net.sizes[layer + 1]
         code, parameter = activation_of(net, layer)
-        map_layer(params, params + m * n if net.bias else NULL, outputs, n, m, code, parameter, True, outputs + n)
+        map_layer(params, params + m * n if net.bias else NULL, outputs, n, m, code, parameter, just_written,
+                  outputs + n)
+        just_written = True
         params += m * (n + net.bias)
         outputs += n
         n = m
@@ -88,7 +91,7 @@ cdef inline void forward(const Net* net, const floating* params, const floating*
         map_sparse(params, scale, b, x, at, n, m, code, parameter, outputs)
     else:
         map_layer(params, b, x, n, m, code, parameter, False, outputs)
-    forward_above(net, params, outputs)
+    forward_above(net, params, True, outputs)
 
 
 cdef inline void backward(const Net* net, const floating* params, const floating* outputs,
@@ -117,8 +120,8 @@ cdef inline void add_above(const Net* net, floating* gradient, floating factor, 
     for layer in range(1, net.layers):
         deltas += n
         m = net.sizes[layer + 1]
-        if narrow(n, outputs):
-            add_to_narrow(gradient, deltas, factor, outputs, m, n)
+        if n <= NARROW:
+            add_to_rows(gradient, deltas, factor, outputs, m, n)
         else:
             for k in range(m):
                 if not nothing_to_add(deltas[k], n):
@@ -135,8 +138,8 @@ cdef inline void add_gradient(const Net* net, floating* gradient, floating facto
                               const Columns* at, const floating* outputs, const floating* deltas) noexcept nogil:
     # the same of every layer
     cdef Py_ssize_t k, n = net.sizes[0], m = net.sizes[1]
-    if not sparse(at) and narrow(n, x):
-        add_to_narrow(gradient, deltas, factor, x, m, n)
+    if not sparse(at) and n <= NARROW:
+        add_to_rows(gradient, deltas, factor, x, m, n)
     else:
         for k in range(m):
             add_row(gradient + k * n, factor * deltas[k], x, at)

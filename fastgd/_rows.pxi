@@ -37,10 +37,10 @@ cdef extern from *:
     void weighted_rows_f32(const float* w, const float* c, Py_ssize_t m, Py_ssize_t n, float* out) noexcept nogil
     double narrow_dot_f64(const double* w, const double* x, Py_ssize_t n, double start) noexcept nogil
     float narrow_dot_f32(const float* w, const float* x, Py_ssize_t n, float start) noexcept nogil
-    void add_to_narrow_f64(double* w, const double* c, double factor, const double* x, Py_ssize_t m,
-                           Py_ssize_t n) noexcept nogil
-    void add_to_narrow_f32(float* w, const float* c, float factor, const float* x, Py_ssize_t m,
-                           Py_ssize_t n) noexcept nogil
+    void add_to_rows_f64(double* w, const double* c, double factor, const double* x, Py_ssize_t m,
+                         Py_ssize_t n) noexcept nogil
+    void add_to_rows_f32(float* w, const float* c, float factor, const float* x, Py_ssize_t m,
+                         Py_ssize_t n) noexcept nogil
     void add_scaled_f64(double* w, double c, const double* x, Py_ssize_t n) noexcept nogil
     void add_scaled_f32(float* w, float c, const float* x, Py_ssize_t n) noexcept nogil
     void block_sums_f64(const double* w, const double** x, Py_ssize_t n, double start, double* m, double* g,
@@ -99,13 +99,13 @@ cdef inline floating narrow_dot(const floating* w, const floating* x, Py_ssize_t
         return narrow_dot_f32(w, x, n, start)
 
 
-cdef inline void add_to_narrow(floating* w, const floating* c, floating factor, const floating* x, Py_ssize_t m,
-                               Py_ssize_t n) noexcept nogil:
-    # w_k ← w_k + factor c_k x for the rows of a narrow w
+cdef inline void add_to_rows(floating* w, const floating* c, floating factor, const floating* x, Py_ssize_t m,
+                             Py_ssize_t n) noexcept nogil:
+    # w_k ← w_k + factor c_k x for the short rows of w
     if floating is double:
-        add_to_narrow_f64(w, c, factor, x, m, n)
+        add_to_rows_f64(w, c, factor, x, m, n)
     else:
-        add_to_narrow_f32(w, c, factor, x, m, n)
+        add_to_rows_f32(w, c, factor, x, m, n)
 
 
 cdef inline void add_scaled(floating* w, floating c, const floating* x, Py_ssize_t n) noexcept nogil:

@@ -76,9 +76,9 @@ cdef inline double step_of_units(Run* run, Py_ssize_t i, double weight, const fl
     z += i * m
     for k in range(i):
         add_scaled(z, g[i * (i - 1) // 2 + k] + net.bias, a + k * m, m)
-    for k in range(m):
-        outputs[k] = activated(code, parameter, z[k])
-    forward_above(net, params, outputs)
+    memcpy(outputs, z, m * sizeof(floating))
+    activate(code, parameter, outputs, m)
+    forward_above(net, params, code != RELU, outputs)
     value = loss_of_row(&run.loss, outputs + net.units - K, t, run.columns, K, deltas + net.units - K)
     if not isfinite(value):
         return value
