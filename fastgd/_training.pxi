@@ -158,7 +158,7 @@ cdef inline void be_aggressive(Run* run, const floating* x, const Columns* at, c
     # passive-aggressive: each slope keeps its sign and becomes the length of the move that the loss asks for,
     # τ = min(C, loss / |x|²) or loss / (|x|² + 1 / 2C), where C is the learning rate. The model is linear
     cdef double squared = dot(x, x, at.n, 0), value, tau
-    cdef floating ignored
+    cdef floating ignored, sign
     cdef Py_ssize_t k
     for k in range(run.net.sizes[1]):
         value = run.loss.scale * <double>loss_of_output(&run.loss, y[k], t[k], &ignored)
@@ -167,7 +167,8 @@ cdef inline void be_aggressive(Run* run, const floating* x, const Columns* at, c
         else:
             tau = 0 if squared == 0 else value / squared
             tau = run.method.lr if run.method.lr < tau else tau
-        slope[k] = <floating>tau * ((slope[k] > <floating>0) - (slope[k] < <floating>0))
+        sign = (slope[k] > <floating>0) - (slope[k] < <floating>0)
+        slope[k] = <floating>tau * sign + <floating>0 * slope[k]        # a slope that is not finite shows
 
 
 cdef inline void step(Run* run, floating* params, floating* state, double weight, double value, const floating* x,

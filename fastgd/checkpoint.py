@@ -24,6 +24,8 @@ def save(trainer: Trainer, path: Any) -> None:
     """Write the trainer to one file."""
     model, history, state = trainer.model, trainer.history, trainer._engine
     arrays = {"model": model.params} | {name: getattr(state, name) for name in STATE}
+    if state.watched:
+        arrays["shown"] = state.shown
     if state.paid is not None:
         arrays["paid"] = state.paid
     if history.trace is not None:
@@ -96,6 +98,8 @@ def load(path: Any, callbacks: Sequence[Any], loss: Any, schedule: Any, make: ty
         state.paid[:] = files.array(path, arrays, "paid", state.paid)
     state.show()
     model.params[:] = files.array(path, arrays, "model", model.params)
+    if state.watched:
+        state.shown[:] = files.array(path, arrays, "shown", state.shown)
     trace = trainer.history.trace
     if trace is not None:
         updates = np.shape(arrays.get("trace_steps", ()))[:1] or (0,)

@@ -26,7 +26,7 @@ def loss_numbers(loss: Loss, outputs: int) -> tuple[int, float, float, int]:
 
 
 def target_limits(loss: Loss, outputs: int, dtype: np.dtype[Any]) -> tuple[float, float, bool]:
-    """Return the lowest and the highest target that the loss takes as it is, and whether it takes whole numbers only."""
+    """Return the lowest and the highest target that the loss takes as it is, and whether only whole numbers."""
     largest, tiny = float(np.finfo(dtype).max), float(np.finfo(dtype).tiny)
     return {
         "binary": (0.0, 1.0, False),
@@ -65,7 +65,8 @@ def schedule_numbers(method: Method, loss: Loss, rates: Array | None) -> tuple[i
     """Return the code and numbers of the schedule, or the table of rates that takes its place."""
     schedule = method.schedule
     if rates is not None:
-        return int(_kernels.ScheduleCode.TABLE), (0.0, 0.0), np.ascontiguousarray(rates, np.float64)
+        table = np.ascontiguousarray(rates, np.float64)
+        return int(_kernels.ScheduleCode.TABLE), (0.0, 0.0), table if table.size else None
     numbers = (0.0, 0.0)
     if isinstance(schedule, Optimal):
         numbers = (schedule.alpha, schedule.start(loss))

@@ -78,6 +78,13 @@ class Slice:
     indices: Array | None = None
     indptr: Array | None = None
 
+    def visits(self) -> int:
+        """Return how many of the rows have a weight above zero."""
+        if self.weights is None:
+            return self.stop - self.start
+        chosen = slice(self.start, self.stop) if self.order is None else self.order[self.start : self.stop]
+        return int(np.count_nonzero(self.weights[chosen]))
+
     def largest(self) -> float:
         """Return the largest |x| among the rows that are visited."""
         visited = (np.arange(len(self.T)) if self.order is None else self.order)[self.start : self.stop]

@@ -181,19 +181,19 @@ class Engine:
         self._passes: Any = _kernels if loss.compiled else reference
         self._net = codes.net_numbers(net)
         self._loss = codes.loss_numbers(loss, net.out_features) if loss.compiled else None
-        self._shown = given.copy() if self._must_watch else given
+        self.shown = given.copy() if self.watched else given
         self._begin()
         self.one_sample = self._one_sample()
 
     # ------------------------------------------------------------------------------------- what is shown and watched
 
     @property
-    def _must_watch(self) -> bool:
-        # whether the state would overrule parameters that are assigned from outside
+    def watched(self) -> bool:
+        """Whether the state would overrule parameters that are assigned from outside."""
         return self.method.average > 0 or self.method.optimizer.name == "ftrl"
 
     def _begin(self) -> None:
-        self.params[:] = self._shown
+        self.params[:] = self.shown
         self.counters[AVERAGED] = 0
         self.state[:] = 0
         rows = self.state.reshape(self._rows_of_state, self.params.size)[: self.method.optimizer.slots]
@@ -201,8 +201,8 @@ class Engine:
 
     def watch(self) -> None:
         """Begin anew from the model's parameters if they were assigned since the last update."""
-        if self._must_watch and not np.array_equal(self._shown, self.net.params):
-            self._shown[:] = self.net.params
+        if self.watched and not np.array_equal(self.shown, self.net.params):
+            self.shown[:] = self.net.params
             self._begin()
 
     def show(self) -> None:
@@ -210,14 +210,14 @@ class Engine:
         if self.method.average > 0:
             mean = self.state[-self.params.size :] if self.counters[AVERAGED] else self.params
             self.net.params[:] = mean
-        if self._must_watch:
-            self._shown[:] = self.net.params
+        if self.watched:
+            self.shown[:] = self.net.params
 
     # ------------------------------------------------------------------------------------------------------- updates
 
     def _one_sample(self) -> Callable[[Any, Any], float | None]:
         schedule = self.method.schedule
-        if not self.loss.compiled or self._must_watch or schedule.name not in codes.IN_C:
+        if not self.loss.compiled or self.watched or schedule.name not in codes.IN_C:
             return lambda x, t: None
         return _kernels.OneSample(
             self.params, self.state, self.paid, self.gradient, self._work, self.counters, self.totals,
@@ -226,16 +226,17 @@ class Engine:
             *codes.target_limits(self.loss, self.net.out_features, self.dtype), self.net._hold,
         ).step  # fmt: skip
 
-    def _choices(self, updates: int) -> tuple[Any, Any, Any]:
-        # net, loss and method as the passes take them, for so many updates
+    def _choices(self, part: data.Slice, close: bool) -> tuple[Any, Any, Any]:
+        # net, loss and method as the passes take them, for the updates that the slice will make
         method, epoch = self.method, int(self.counters[EPOCH])
         if not self.loss.compiled:
             return self.net, self.loss, (method, self.epoch_losses)
         schedule, lr = method.schedule, method.optimizer.lr
         if schedule.name in codes.IN_C:
             return self._net, self._loss, codes.method_numbers(method, self.loss)
-        first = int(self.counters[UPDATES]) + 1
-        t = np.arange(first, first + (1 if schedule.by == "epoch" else updates))
+        first, rows = int(self.counters[UPDATES]) + 1, int(self.counters[OPEN]) + part.visits()
+        updates = 1 if schedule.by == "epoch" else (rows + close * (self.batch_size - 1)) // self.batch_size
+        t = np.arange(first, first + updates)
         rates = schedule.rate(lr, t, epoch, self.epoch_losses)
         if schedule.by == "epoch":
             return self._net, self._loss, codes.method_numbers(method, self.loss, lr=float(rates[0]))
@@ -298,7 +299,7 @@ class Engine:
         if on_trace is not None:
             trace, path = np.empty((updates, 2)), np.empty((updates, self.params.size), self.dtype)
         before = int(self.counters[UPDATES])
-        net, loss, method = self._choices(updates)
+        net, loss, method = self._choices(part, close)
         try:
             bad = self._passes.train_pass(
                 self.params, self.state, self.paid, self.gradient, self._work, self.counters, self.totals,

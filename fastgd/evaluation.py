@@ -103,7 +103,8 @@ def gradient(
 def sample_or_rows(model: MLP, x: npt.ArrayLike, t: npt.ArrayLike, loss: losses.Loss) -> data.Rows:
     """Check one sample (d,) with its target (K,), or n of them, and return them as rows."""
     if np.ndim(x) == 1:
-        checked, target = x if data.is_sparse(x) else data.numbers("x", x), data.numbers("t", t)
+        checked: Any = x if data.is_sparse(x) else data.numbers("x", x)
+        target = data.numbers("t", t)
         if checked.shape != (model.in_features,):
             raise ValueError(f"x has shape {checked.shape}; the model takes ({model.in_features},)")
         number = model.out_features == 1 or loss.targets == "classes"

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastgd import activations, data, engine, extras, layout, losses
 from fastgd.activations import Activation
-from fastgd.registry import check_count, check_flag, from_json, to_json
+from fastgd.registry import check_count, check_flag, from_json, generator, to_json
 
 Array = npt.NDArray[Any]
 
@@ -76,11 +76,11 @@ class MLP:
             raise ValueError(f"dtype={dtype!r} is not supported; allowed are 'float64' and 'float32'")
         self._has_bias = check_flag("bias", bias)
         self._params = layout.empty(self, self.dtype)
-        generator = np.random.default_rng(seed)
+        rng = generator(seed)
         for layer in layout.layers(self, self._params):
             bound = 1 / math.sqrt(layer[0].shape[1])
             for array in layer:
-                array[...] = generator.uniform(-bound, bound, array.shape)
+                array[...] = rng.uniform(-bound, bound, array.shape)
         #: what the predictions mean: set by training
         self.loss: losses.Loss | None = None
         self._vector_target = False

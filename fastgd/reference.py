@@ -77,34 +77,87 @@ def _backward(net: Net, params: Array, outputs: list[Array], slope: Array) -> Ar
     return gradient
 
 
-class _Updates:
-    """The updates of one pass: what they change, and by what method."""
+class _Pass:
+    """One training pass: what it changes, and by what."""
 
     def __init__(
         self,
         params: Array,
         state: Array,
         paid: Array | None,
+        gradient: Array,
         counters: Array,
         totals: Array,
         net: Net,
         loss: Loss,
         given: tuple[Method, Sequence[float]],
+        outputs: tuple[Array | None, Array | None],
     ) -> None:
-        self.params, self.counters, self.totals = params, counters, totals
+        self.params, self.gradient, self.counters, self.totals = params, gradient, counters, totals
+        self.net, self.loss = net, loss
         self.method, self.epoch_losses = given
+        self.trace_out, self.path_out = outputs
         self.t0 = self.method.schedule.start(loss)
         self.on_weight = on_weights(net)
         rows, slots = state.reshape(-1, params.size), self.method.optimizer.slots
         self.state, self.mean = rows[:slots], rows[slots:].ravel()
         self.paid = None if paid is None else paid[: params.size]
+        self.changed = [params, state, gradient, counters, totals, *([] if paid is None else [paid])]
+        self.before = [array.copy() for array in self.changed]
+        self.first = int(counters[UPDATES])
+
+    def undo(self) -> None:
+        for array, old in zip(self.changed, self.before, strict=True):
+            array[:] = old
+
+    def visit(self, x: Array, t: Array, weight: float, batch_size: int) -> bool:
+        """Visit a row; return whether its loss is finite."""
+        params, totals = self.params, self.totals
+        outputs = _forward(self.net, params, x)
+        value = float(self.loss.value(outputs[-1], t))
+        if not np.isfinite(value):
+            return False
+        totals[LOSS] += weight * value
+        totals[WEIGHT] += weight
+        slope = self.loss.slope(outputs[-1], t)
+        direction = params.dtype.type(weight) * _backward(self.net, params, outputs, slope)
+        if batch_size == 1:
+            self.record(value, direction)
+            schedule, lr = self.method.schedule, self.method.optimizer.lr
+            if isinstance(schedule, PassiveAggressive):
+                slope = -schedule.move(self.loss, lr, outputs[-1], t, float(x @ x)) / lr
+                direction = weight * _backward(self.net, params, outputs, slope)
+            self.update(direction)
+            return True
+        self.gradient += direction
+        totals[BATCH_LOSS] += weight * value
+        totals[BATCH_WEIGHT] += weight
+        self.counters[OPEN] += 1
+        if self.counters[OPEN] == batch_size:
+            self.close_batch()
+        return True
+
+    def close_batch(self) -> None:
+        """Make the update by the mean gradient, (Σ_i weight_i ∇_i) / n over the n rows of the batch."""
+        direction = self.gradient * self.params.dtype.type(1 / self.counters[OPEN])
+        self.record(self.totals[BATCH_LOSS] / self.totals[BATCH_WEIGHT], direction)
+        self.update(direction)
+        self.gradient[:] = 0
+        self.counters[OPEN] = 0
+        self.totals[[BATCH_LOSS, BATCH_WEIGHT]] = 0
+
+    def record(self, value: float, direction: Array) -> None:
+        if self.trace_out is not None and self.path_out is not None:
+            made = self.counters[UPDATES] - self.first
+            self.trace_out[made] = value, np.linalg.norm(direction)
+            self.path_out[made] = self.params
 
     def rate(self) -> float:
         """Return the learning rate of the next update."""
         t, epoch = int(self.counters[UPDATES]) + 1, int(self.counters[EPOCH])
         return float(self.method.schedule.rate(self.method.optimizer.lr, t, epoch, self.epoch_losses, self.t0))
 
-    def make(self, gradient: Array) -> None:
+    def update(self, gradient: Array) -> None:
         """Make one update by the gradient (P,)."""
         method, params, rate, step = self.method, self.params, self.rate(), int(self.counters[UPDATES]) + 1
         decay = method.decay(self.on_weight)
@@ -145,62 +198,28 @@ def train_pass(
     trace_out: Array | None,
     path_out: Array | None,
 ) -> int:
-    """Visit the rows ``order[start:stop]``; return −1, or the place of a row that is not finite, all undone."""
-    changed = [params, state, gradient, counters, totals, *([] if paid is None else [paid])]
-    before = [array.copy() for array in changed]
-    updates = _Updates(params, state, paid, counters, totals, net, loss, method)
-    first, schedule = int(counters[UPDATES]), method[0].schedule
+    """Visit the rows ``order[start:stop]``; return −1, or the place of a row that is not finite, all undone.
 
-    def undone(place: int) -> int:
-        for array, old in zip(changed, before, strict=True):
-            array[:] = old
-        return place
-
-    def record(value: float, direction: Array) -> None:
-        if trace_out is not None and path_out is not None:
-            made = counters[UPDATES] - first
-            trace_out[made] = value, np.linalg.norm(direction)
-            path_out[made] = params
-
-    def end_batch() -> None:
-        direction = gradient * params.dtype.type(1 / counters[OPEN])
-        record(totals[BATCH_LOSS] / totals[BATCH_WEIGHT], direction)
-        updates.make(direction)
-        gradient[:] = 0
-        counters[OPEN] = 0
-        totals[[BATCH_LOSS, BATCH_WEIGHT]] = 0
-
-    for place in range(start, stop):
-        row = place if order is None else int(order[place])
-        weight = 1.0 if weights is None else float(weights[row])
-        if weight == 0:
-            continue
-        x = _row(X, indices, indptr, row, net.sizes[0])
-        outputs = _forward(net, params, x)
-        value = float(loss.value(outputs[-1], T[row]))
-        if not np.isfinite(value):
-            return undone(place)
-        totals[LOSS] += weight * value
-        totals[WEIGHT] += weight
-        direction = params.dtype.type(weight) * _backward(net, params, outputs, loss.slope(outputs[-1], T[row]))
-        if batch_size == 1:
-            record(value, direction)
-            if isinstance(schedule, PassiveAggressive):
-                lr = method[0].optimizer.lr
-                slope = -schedule.move(loss, lr, outputs[-1], T[row], float(x @ x)) / lr
-                direction = weight * _backward(net, params, outputs, slope)
-            updates.make(direction)
-            continue
-        gradient += direction
-        totals[BATCH_LOSS] += weight * value
-        totals[BATCH_WEIGHT] += weight
-        counters[OPEN] += 1
-        if counters[OPEN] == batch_size:
-            end_batch()
-    if close and counters[OPEN] > 0:
-        end_batch()
+    It is undone too where a loss of the user's own raises an error.
+    """
+    run = _Pass(params, state, paid, gradient, counters, totals, net, loss, method, (trace_out, path_out))
+    try:
+        with np.errstate(all="ignore"):
+            for place in range(start, stop):
+                row = place if order is None else int(order[place])
+                weight = 1.0 if weights is None else float(weights[row])
+                x = _row(X, indices, indptr, row, net.sizes[0])
+                if weight and not run.visit(x, T[row], weight, batch_size):
+                    run.undo()
+                    return place
+            if close and counters[OPEN] > 0:
+                run.close_batch()
+    except BaseException:
+        run.undo()
+        raise
     if not (np.isfinite(params).all() and np.isfinite(state).all() and np.isfinite(gradient).all()):
-        return undone(max(start, stop - 1))
+        run.undo()
+        return max(start, stop - 1)
     counters[POSITION] += stop - start
     return -1
 

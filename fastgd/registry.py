@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from typing import Any, TypeVar
@@ -75,6 +76,20 @@ def check_count(name: str, value: Any, low: int = 1) -> int:
     if value < low:
         raise ValueError(f"{name}={value!r} must be an integer of at least {low}")
     return int(value)
+
+
+def generator(seed: Any) -> np.random.Generator:
+    """Return NumPy's generator for the seed: None, an integer of at least 0, or a generator, which is copied."""
+    try:
+        return np.random.default_rng(copy.deepcopy(seed))
+    except (TypeError, ValueError):
+        allowed = "None, an integer of at least 0 or a numpy.random.Generator"
+        raise type_or_value(seed)(f"seed={seed!r} must be {allowed}") from None
+
+
+def type_or_value(value: Any) -> type[TypeError] | type[ValueError]:
+    """Return ValueError for a number that is not allowed, TypeError for anything that is none."""
+    return ValueError if isinstance(value, (int, float, np.number)) and not isinstance(value, bool) else TypeError
 
 
 def check_flag(name: str, value: Any) -> bool:

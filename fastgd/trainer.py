@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from fastgd.history import History, Trace
 from fastgd.method import Method
 from fastgd.model import MLP
 from fastgd.reference import DEBT, EPOCH, LOSS, OPEN, POSITION, UPDATES, WEIGHT
-from fastgd.registry import check_count, check_flag, check_number
+from fastgd.registry import check_count, check_flag, check_number, generator
 
 Array = npt.NDArray[Any]
 Callback = Callable[[History], Any]
@@ -36,8 +36,9 @@ class Trainer:
     ----------
     model : Linear or MLP
         Trained in place.
-    loss : str or Loss, default "mse"
-        A name in ``fastgd.losses.registry`` or an instance.
+    loss : str, Loss or object, default "mse"
+        A name in ``fastgd.losses.registry``, an instance, or an object of your own with ``value`` and ``slope``, which
+        runs in NumPy, far slower (see :class:`fastgd.losses.Own` and, for speed, :class:`fastgd.losses.CFunction`).
     optimizer : str or Optimizer, default ``fastgd.SGD(lr=0.01)``
         A name in ``fastgd.optimizers.registry`` or an instance.
     batch_size : int, default 1
@@ -62,7 +63,7 @@ class Trainer:
         which the optimizer's rate is multiplied.
     average : bool or int, default False
         Whether the model shows the mean of the iterates instead of the last, or the update from which they count.
-        The updates themselves go on from the last iterate.
+        The updates themselves go on from the last iterate; parameters that are assigned between runs begin a new mean.
     clip_value, clip_norm : float, optional
         Largest size of each number of an update's gradient, and of its norm; the value is clipped first, and both
         before weight decay.
@@ -114,6 +115,10 @@ class Trainer:
         self.shuffle = check_flag("shuffle", shuffle)
         self.trace_limit = int(check_number("trace_limit", trace_limit))
         self.progress = check_flag("progress", progress)
+        if not isinstance(callbacks, Iterable):
+            raise TypeError(
+                f"callbacks={callbacks!r} must be a sequence of callables, such as [fastgd.EarlyStopping(3)]"
+            )
         self.callbacks = tuple(callbacks)
         for callback in self.callbacks:
             if not callable(callback):
@@ -122,7 +127,7 @@ class Trainer:
         self.history = History(model, trace=traced)
         self._engine.epoch_losses = self.history.loss
         self._on_trace = None if traced is None else traced.append
-        self._generator = np.random.default_rng(copy.deepcopy(seed))
+        self._generator = generator(seed)
         self._epoch_start: tuple[int, Any] = (-1, None)  # an epoch, and the generator's state before it
         self._epoch_rows: int | None = None  # the rows of the open epoch, where they are known
         self._one_sample = self._engine.one_sample
@@ -147,6 +152,11 @@ class Trainer:
     def optimizer(self) -> optimizers.Optimizer:
         """The optimizer."""
         return self._engine.method.optimizer
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the compiled loop trains; a loss of your own in Python runs on its NumPy reference instead."""
+        return self.loss.compiled
 
     @property
     def batch_size(self) -> int:
@@ -296,8 +306,7 @@ class Trainer:
         for rows in pieces:
             order = self._generator.permutation(len(rows)) if self.shuffle else None
             behind = min(max(int(counters[POSITION]) - offset, 0), len(rows))
-            self._remember(rows.vector_target, rows.signed_labels)
-            self._engine.visit(rows, order, behind, None if bar is None else bar.update, self._on_trace)
+            self._engine.visit(rows, order, behind, partial(self._visited, rows, bar), self._on_trace)
             offset += len(rows)
         if rows is None:
             raise ValueError("X has no pieces")
@@ -307,6 +316,12 @@ class Trainer:
                 "finish it, or call end_epoch()"
             )
         self._engine.close_batch(rows, self._on_trace)
+
+    def _visited(self, rows: data.Rows, bar: Any, count: int) -> None:
+        # so many more of the rows were accepted, so that from now on predictions mean what their targets say
+        self._remember(rows.vector_target, rows.signed_labels)
+        if bar is not None:
+            bar.update(count)
 
     def _remember(self, vector_target: bool, signed_labels: bool) -> None:
         self._signed_labels = self._signed_labels or signed_labels

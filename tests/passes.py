@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +16,11 @@ from fastgd.method import Method
 #: relative difference that rounding explains after one step, and after a few dozen
 STEP_TOLERANCE = {"float64": 1e-14, "float32": 5e-6}
 RUN_TOLERANCE = {"float64": 1e-12, "float32": 1e-4}
+
+
+def address_free(value: Any) -> str:
+    """Return the value as text that is the same in every process, as names of tests must be."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(value))
 
 
 def relative(a: Any, b: Any) -> float:

@@ -87,10 +87,18 @@ def test_csr_trains_like_dense_rows(chosen, sizes):
         sparse, history = trained(sizes, S, T, X_val=S[:50], t_val=T[:50], **more)
         assert relative(sparse.params, dense.params) < 1e-11
         same(history, expected, 1e-10)
-        if sizes == (D, 2) and "penalty" in more and more["penalty"] != "l2" and more["penalty"].l1:
-            if "average" not in more:
-                np.testing.assert_array_equal(sparse.params == 0, dense.params == 0)
-                assert (sparse.params == 0).any()
+
+
+@pytest.mark.parametrize("chosen", ["l1", "l1, cosine", "elasticnet in batches", "elasticnet, invscaling", "ftrl"])
+def test_the_same_weights_become_exactly_zero(chosen):
+    X, S, T = make()
+    options = {**OPTIONS[chosen], "average": False}
+    if chosen == "ftrl":
+        options["optimizer"] = fastgd.FTRL(lr=0.3, l1=20.0)
+    dense, _ = trained(SIZES[0], X, T, **options)
+    sparse, _ = trained(SIZES[0], S, T, **options)
+    np.testing.assert_array_equal(sparse.params == 0, dense.params == 0)
+    assert (sparse.params == 0).any()
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=["linear", "network"])
@@ -161,15 +169,17 @@ def test_any_cut_of_sparse_rows_is_one_run(chosen, tmp_path):
     _, S, T = make()
     options = {"optimizer": SGD, **OPTIONS[chosen], "shuffle": False, "seed": None}
     weights, batch_size = options.pop("sample_weight", np.ones(N)), options.get("batch_size", 1)
-    starts = [0, 1, 30, 60, 61, 150, 210, N] if batch_size == 1 else [0, *[60, 120][: 2 * (weights > 0).all()], N]
+    behind = np.cumsum(weights > 0)  # a batch is so many rows of non-zero weight
+    between = 1 + np.flatnonzero((weights > 0) & (behind % batch_size == 0))[:-1]
+    starts = [0, *between[[0, 1, 9, 10, 20, -1]], N]
     whole = model(SIZES[0])
     fastgd.train(whole, S, T, sample_weight=weights, **options)
     trainer = fastgd.Trainer(model(SIZES[0]), **options)
     for number, (start, stop) in enumerate(itertools.pairwise(starts)):
         rows = slice(start, stop)
-        if stop - start == 1 and batch_size == 1 and weights[start] == 1:
+        if stop - start == batch_size and (weights[rows] == 1).all():
             trainer.step(S[rows], T[rows])
-        elif weights[rows].any():
+        else:
             trainer.run(S[rows], T[rows], sample_weight=weights[rows])
         if number % 2:
             trainer.save(tmp_path / "trainer.npz")
@@ -191,7 +201,7 @@ def test_steps_with_sparse_rows_are_a_run(chosen):
 
 
 def test_a_step_takes_a_sparse_vector():
-    X, S, T = make(n=20)
+    X, _, T = make(n=20)
     stepped, dense = (fastgd.Trainer(model(SIZES[1]), optimizer=SGD) for _ in range(2))
     for row in range(20):
         values = [stepped.step(sp.coo_array(X[row]), T[row]), dense.step(X[row], T[row])]
@@ -215,7 +225,8 @@ def test_a_matrix_without_non_zeros(chosen):
 
 def snapshot(trainer):
     engine_, history = trainer._engine, trainer.history
-    arrays = [trainer.model.params, engine_.state, engine_.gradient, engine_.counters, engine_.totals]
+    # the sums of an epoch that has ended are cleared when the next begins; the debt stays
+    arrays = [trainer.model.params, engine_.state, engine_.gradient, engine_.counters, engine_.totals[-1:]]
     return [a.tobytes() for a in arrays], list(history.loss), list(history.val_loss)
 
 
@@ -255,7 +266,9 @@ def test_a_number_too_large_for_the_model_is_named():
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=["linear", "network"])
-@pytest.mark.parametrize("chosen", ["plain", "batches", "l1", "l2, optimal", "elasticnet, averaged", "momentum", "adam"])
+@pytest.mark.parametrize(
+    "chosen", ["plain", "batches", "l1", "l2, optimal", "elasticnet, averaged", "momentum", "adam"]
+)
 def test_divergence_on_sparse_rows(chosen, sizes):
     _, S, T = make(n=N)
     S.data[int(S.indptr[200]) :] *= 1e200
@@ -271,10 +284,10 @@ def test_divergence_on_sparse_rows(chosen, sizes):
 
 
 @pytest.mark.parametrize("saved", [False, True], ids=["in memory", "through a file"])
-@pytest.mark.parametrize("slices", [0, 3, 8])
+@pytest.mark.parametrize("slices", [0, 3, 5])
 @pytest.mark.parametrize("chosen", OPTIONS)
 def test_an_interrupted_run_on_sparse_rows_goes_on(chosen, slices, saved, tmp_path, monkeypatch):
-    monkeypatch.setattr("fastgd.engine.SLICE_SECONDS", 2e-6)
+    monkeypatch.setattr("fastgd.engine.SLICE_SECONDS", 1e-6)
     _, S, T = make()
     options = {"optimizer": SGD, "shuffle": True, "seed": 8, **OPTIONS[chosen]}
     weights = options.pop("sample_weight", None)
