@@ -8,13 +8,12 @@ return arrays of any shape, in the dtype that they are given, and overflow nowhe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from fastgd.registry import check_number, find
+from fastgd.registry import Choice, check_number, choice, find
 
 __all__ = [
     "Activation",
@@ -34,7 +33,7 @@ Array = npt.NDArray[Any]
 SOFTPLUS_THRESHOLD = 20.0  # torch's: log(1 + e^z) is z above it
 
 
-class Activation:
+class Activation(Choice):
     """What every activation has: a name, an output, a slope, and the class in ``torch.nn`` that does the same."""
 
     name: ClassVar[str]
@@ -52,15 +51,6 @@ class Activation:
     def slope(self, a: Array) -> Array:
         """Return ∂a/∂z at the z that gave the outputs a."""
         raise NotImplementedError
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other)
-
-    def __hash__(self) -> int:
-        return hash(type(self))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
 
 
 class ReLU(Activation):
@@ -86,7 +76,7 @@ class ReLU(Activation):
         return (a > 0).astype(a.dtype)
 
 
-@dataclass(frozen=True)
+@choice
 class LeakyReLU(Activation):
     """Leaky rectified linear unit: a = z where z > 0 and s z elsewhere; slope 1 where z > 0 and s elsewhere.
 

@@ -6,20 +6,19 @@ settled by :func:`truncate`, so that weights become exactly zero.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from fastgd.registry import check_flag, check_number, find
+from fastgd.registry import Choice, check_flag, check_number, choice, find
 
 __all__ = ["L1", "L2", "ElasticNet", "Penalty", "get", "registry", "truncate"]
 
 Array = npt.NDArray[Any]
 
 
-class Penalty:
+class Penalty(Choice):
     """What every penalty has: a name, the strengths of its L1 and L2 parts, and a value."""
 
     name: ClassVar[str]
@@ -47,7 +46,7 @@ class Penalty:
         return float(self.l2 / 2 * np.sum(w * w) + self.l1 * np.sum(np.abs(w)))
 
 
-@dataclass(frozen=True)
+@choice
 class L2(Penalty):
     """Ridge: P(w) = α/2 ‖w‖². An update by the rate λ shrinks each weight by the factor 1 − λ α.
 
@@ -71,7 +70,7 @@ class L2(Penalty):
     name: ClassVar[str] = "l2"
 
 
-@dataclass(frozen=True)
+@choice
 class L1(Penalty):
     """Lasso: P(w) = α ‖w‖₁, with weights that become exactly zero (see :func:`truncate`).
 
@@ -95,7 +94,7 @@ class L1(Penalty):
     name: ClassVar[str] = "l1"
 
 
-@dataclass(frozen=True)
+@choice
 class ElasticNet(Penalty):
     """Elastic net: P(w) = α (1 − ρ)/2 ‖w‖² + α ρ ‖w‖₁.
 

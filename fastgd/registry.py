@@ -4,12 +4,47 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
-from typing import Any, TypeVar
+from dataclasses import FrozenInstanceError, asdict, dataclass, fields, is_dataclass
+from typing import Any, TypeVar, dataclass_transform
 
 import numpy as np
 
 T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True)
+def choice(cls: type[T]) -> type[T]:
+    """Make a dataclass of a :class:`Choice`.
+
+    It is what ``dataclass(frozen=True)`` makes, of which only the constructor is generated: with all of it, for the
+    thirty classes here, importing would take half as long again.
+    """
+    return dataclass(eq=False, repr=False)(cls)
+
+
+class Choice:
+    """A value: equal to those of the same class with the same fields, each of which is set once."""
+
+    def _items(self) -> list[tuple[str, Any]]:
+        named: Any = self
+        return [(field.name, getattr(self, field.name)) for field in fields(named)] if is_dataclass(self) else []
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and isinstance(other, Choice) and self._items() == other._items()
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self._items()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._items())})"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__:
+            raise FrozenInstanceError(f"{type(self).__name__}.{name} cannot be changed; make a new one")
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenInstanceError(f"{type(self).__name__}.{name} cannot be deleted")
 
 
 def find(kind: str, registry: Mapping[str, type[T]], choice: str | T, base: type[T]) -> T:

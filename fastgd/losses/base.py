@@ -7,10 +7,12 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from fastgd.registry import Choice
+
 Array = npt.NDArray[Any]
 
 
-class Loss:
+class Loss(Choice):
     """What every loss has: a name, a value, a slope, and what its raw predictions mean."""
 
     name: ClassVar[str]
@@ -69,15 +71,6 @@ class Loss:
         if self.targets in ("binary", "labels"):
             return (y > 0).astype(np.int64)
         raise ValueError(f"loss {self.name!r} has no labels: its targets are numbers; use kind='raw' or 'mean'")
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other)
-
-    def __hash__(self) -> int:
-        return hash(type(self))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
 
 
 USE_LABEL = "use kind='raw' or 'label'"

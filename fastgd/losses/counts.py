@@ -7,12 +7,12 @@ finite; a score there is far from every minimum, and the slope still points back
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fastgd.losses.base import Array, Loss, check_between
+from fastgd.registry import choice
 
 
 def _exp(z: Array, dtype: np.dtype[Any]) -> Array:
@@ -81,7 +81,7 @@ class Gamma(_LogScale):
         return 1 - t * _exp(-y, y.dtype)
 
 
-@dataclass(frozen=True)
+@choice
 class Tweedie(_LogScale):
     """Tweedie loss for amounts that are often zero: C = Σ_k e^((2−p) y_k) / (2 − p) − t_k e^((1−p) y_k) / (1 − p).
 

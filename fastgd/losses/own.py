@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fastgd.losses.base import USE_LABEL, Array, Loss, floats
+from fastgd.registry import choice
 
 TARGETS = ("real", "binary", "labels", "non-negative", "positive")  # and "classes", where outputs may be coupled
 
@@ -32,7 +32,7 @@ class _OfTheUser(Loss):
         return y.argmax(axis=-1, keepdims=True) if self.targets == "classes" else super().label(y)
 
 
-@dataclass(frozen=True)
+@choice
 class Own(_OfTheUser):
     """A loss of your own in Python, any object with the methods ``value(y, t)`` and ``slope(y, t)``.
 
@@ -104,7 +104,7 @@ class Own(_OfTheUser):
         return array
 
 
-@dataclass(frozen=True)
+@choice
 class CFunction(_OfTheUser):
     """A loss of your own in C, ``double f(double y, double t, double *slope_out)``, one output at a time.
 

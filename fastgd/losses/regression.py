@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from fastgd.losses.base import Array, Loss, check_between
-from fastgd.registry import check_number
+from fastgd.registry import check_number, choice
 
 
 class _HalfSquare(Loss):
@@ -91,7 +90,7 @@ class Absolute(Loss):
         return np.sign(y - t)
 
 
-@dataclass(frozen=True)
+@choice
 class Huber(Loss):
     """Huber's loss, as torch's ``HuberLoss``: a square near the target, a straight line far from it.
 
@@ -133,7 +132,7 @@ class Huber(Loss):
         return np.clip(y - t, -self.delta, self.delta)
 
 
-@dataclass(frozen=True)
+@choice
 class _Insensitive(Loss):
     epsilon: float = 0.1
 
@@ -151,7 +150,7 @@ class _Insensitive(Loss):
         return np.where(r > self.epsilon, r - self.epsilon, np.where(r < -self.epsilon, r + self.epsilon, 0))
 
 
-@dataclass(frozen=True)
+@choice
 class EpsilonInsensitive(_Insensitive):
     """The loss of support vector regression: C = Σ_k max(0, |r_k| − ε) with r = y − t.
 
@@ -183,7 +182,7 @@ class EpsilonInsensitive(_Insensitive):
         return np.sign(self._beyond(y, t))
 
 
-@dataclass(frozen=True)
+@choice
 class SquaredEpsilonInsensitive(_Insensitive):
     """The square of the epsilon-insensitive loss: C = Σ_k q_k² with q = max(0, |y − t| − ε).
 
@@ -215,7 +214,7 @@ class SquaredEpsilonInsensitive(_Insensitive):
         return 2 * self._beyond(y, t)
 
 
-@dataclass(frozen=True)
+@choice
 class Quantile(Loss):
     """Pinball loss, whose least mean is at the τ-quantile: C = Σ_k max(τ (t_k − y_k), (τ − 1) (t_k − y_k)).
 

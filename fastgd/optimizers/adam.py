@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fastgd.optimizers.base import Array, Optimizer, check_below_one, check_numbers
-from fastgd.registry import check_flag
+from fastgd.registry import check_flag, choice
 
 
 class _Moments(Optimizer):
@@ -45,7 +44,7 @@ class _Moments(Optimizer):
         np.copyto(params, params - rate * (m / (np.sqrt(top) + eps)), where=touched)
 
 
-@dataclass(frozen=True)
+@choice
 class Adam(_Moments):
     """Adam, as torch's ``Adam``: a step for each weight in units of its own gradient's size.
 
@@ -97,7 +96,7 @@ class Adam(_Moments):
             raise ValueError(f"lazy=True needs weight_decay=0 and amsgrad=False, not {given}")
 
 
-@dataclass(frozen=True)
+@choice
 class AdamW(_Moments):
     """Adam with decoupled weight decay, as torch's ``AdamW``: w ← (1 − λ γ) w, then Adam's step for g = ∂C/∂w.
 

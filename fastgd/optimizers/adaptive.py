@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from fastgd.optimizers.base import Array, Optimizer, check_below_one, check_numbers
-from fastgd.registry import check_flag, check_number
+from fastgd.registry import check_flag, check_number, choice
 
 
-@dataclass(frozen=True)
+@choice
 class Adagrad(Optimizer):
     """Adagrad, as torch's ``Adagrad``: s ← s + g² and w ← w − λ / (1 + (t − 1) η) · g / (√s + ε).
 
@@ -64,7 +63,7 @@ class Adagrad(Optimizer):
         params -= lr / (1 + (step - 1) * self.lr_decay) * g / (np.sqrt(state[0]) + self.eps)
 
 
-@dataclass(frozen=True)
+@choice
 class RMSprop(Optimizer):
     """RMSprop, as torch's ``RMSprop``: v ← α v + (1 − α) g² and w ← w − λ g / (√v + ε).
 
@@ -129,7 +128,7 @@ class RMSprop(Optimizer):
         params -= lr * scaled
 
 
-@dataclass(frozen=True)
+@choice
 class FTRL(Optimizer):
     """Follow the regularised leader, per coordinate, with L1 and L2 on the weights (not on biases).
 

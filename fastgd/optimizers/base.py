@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from fastgd.registry import check_number
+from fastgd.registry import Choice, check_number
 
 Array = npt.NDArray[Any]
 
@@ -26,7 +26,7 @@ def check_below_one(name: str, value: Any) -> float:
     return number
 
 
-class Optimizer:
+class Optimizer(Choice):
     """What every optimizer has: a name, a learning rate, rows of state, and an update."""
 
     name: ClassVar[str]

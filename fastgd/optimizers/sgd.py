@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from fastgd.optimizers.base import Array, Optimizer, check_numbers
-from fastgd.registry import check_flag
+from fastgd.registry import check_flag, choice
 
 
-@dataclass(frozen=True)
+@choice
 class SGD(Optimizer):
     """Stochastic gradient descent, as torch's ``SGD``: w ← w − λ g.
 

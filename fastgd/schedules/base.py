@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgd.losses import Loss
+from fastgd.registry import Choice
 
 Array = npt.NDArray[Any]
 
 
-class Schedule:
+class Schedule(Choice):
     """What every schedule has: a name, what it goes by, and a rate."""
 
     name: ClassVar[str]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from fastgd.registry import check_count, check_number
+from fastgd.registry import check_count, check_number, choice
 from fastgd.schedules.base import Array, Schedule
 
 
@@ -23,7 +22,7 @@ def _check_part(name: str, value: Any) -> float:
     return number
 
 
-@dataclass(frozen=True)
+@choice
 class StepLR(Schedule):
     """Steps, as torch's ``StepLR``: λ = lr γ^⌊n / s⌋ after n epochs or updates.
 
@@ -58,7 +57,7 @@ class StepLR(Schedule):
         return lr * np.power(self.gamma, steps)
 
 
-@dataclass(frozen=True)
+@choice
 class Exponential(Schedule):
     """Exponential decay, as torch's ``ExponentialLR``: λ = lr γⁿ after n epochs or updates.
 
@@ -88,7 +87,7 @@ class Exponential(Schedule):
         return lr * np.power(self.gamma, n)
 
 
-@dataclass(frozen=True)
+@choice
 class Cosine(Schedule):
     """Cosine annealing, as torch's ``CosineAnnealingLR``: λ = η + (lr − η) (1 + cos(π n / T)) / 2.
 
@@ -128,7 +127,7 @@ class Cosine(Schedule):
         return self.eta_min + (lr - self.eta_min) * (1 + np.cos(np.pi * n / self.t_max)) / 2
 
 
-@dataclass(frozen=True)
+@choice
 class Warmup(Schedule):
     """Linear warm-up, as torch's ``LinearLR``: λ = lr (f + (1 − f) n / N) up to n = N, then lr.
 

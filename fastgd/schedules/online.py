@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fastgd.losses import Loss
-from fastgd.registry import check_count, check_number
+from fastgd.registry import check_count, check_number, choice
 from fastgd.schedules.base import Array, Schedule
 
 
-@dataclass(frozen=True)
+@choice
 class Constant(Schedule):
     """The same rate for every update: λ = lr.
 
@@ -28,7 +27,7 @@ class Constant(Schedule):
     name: ClassVar[str] = "constant"
 
 
-@dataclass(frozen=True)
+@choice
 class Optimal(Schedule):
     """Bottou's schedule, as scikit-learn's ``optimal``: λ = 1 / (α (t₀ + t − 1)); the optimizer's lr is not used.
 
@@ -71,7 +70,7 @@ class Optimal(Schedule):
         return np.asarray(1 / (self.alpha * (t0 + np.asarray(t, np.int64) - 1)))
 
 
-@dataclass(frozen=True)
+@choice
 class InvScaling(Schedule):
     """Inverse scaling, as scikit-learn's ``invscaling``: λ = lr / t^p.
 
@@ -98,7 +97,7 @@ class InvScaling(Schedule):
         return lr / (n + 1.0) ** self.power_t
 
 
-@dataclass(frozen=True)
+@choice
 class Adaptive(Schedule):
     """A rate that is cut when the loss no longer falls, as scikit-learn's ``adaptive``.
 
@@ -157,7 +156,7 @@ class Adaptive(Schedule):
         return np.full(np.shape(t), self.progress(lr, losses)[0])
 
 
-@dataclass(frozen=True)
+@choice
 class Own(Schedule):
     """A schedule of your own: λ = lr · function(t), with t = 1, 2, 3, … the number of the update.
 

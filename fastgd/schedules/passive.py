@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from fastgd.losses import Loss
+from fastgd.registry import choice
 from fastgd.schedules.base import Array, Schedule
 
 
@@ -39,7 +39,7 @@ class PassiveAggressive(Schedule):
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
+@choice
 class PA1(PassiveAggressive):
     """Passive-aggressive I, as scikit-learn's ``pa1``: w ← w ± τ x with τ = min(λ, C(y, t) / ‖x‖²).
 
@@ -64,7 +64,7 @@ class PA1(PassiveAggressive):
         return np.minimum(lr, value / squared) if squared > 0 else 0 * value
 
 
-@dataclass(frozen=True)
+@choice
 class PA2(PassiveAggressive):
     """Passive-aggressive II, as scikit-learn's ``pa2``: w ← w ± τ x with τ = C(y, t) / (‖x‖² + 1 / (2 λ)).
 
