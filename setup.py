@@ -58,6 +58,7 @@ class build_ext(_build_ext):
         _build_ext.build_extension(cmd, ext)
 
 
+HEADERS = ["fastgd/_lanes.h", "fastgd/_gather.h"]
 common = {
     "include_dirs": ["fastgd"],
     "py_limited_api": ABI3,
@@ -66,7 +67,7 @@ common = {
 cpu, kernels = cythonize(
     [
         Extension("fastgd._cpu", ["fastgd/_cpu.pyx"], **common),
-        Extension("fastgd._kernels", ["fastgd/_kernels.pyx"], depends=["fastgd/_lanes.h"], **common),
+        Extension("fastgd._kernels", ["fastgd/_kernels.pyx"], depends=HEADERS, **common),
     ],
     compiler_directives={
         "language_level": "3",

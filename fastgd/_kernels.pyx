@@ -3,11 +3,11 @@
 A model is a network of layers, a linear one of a single layer; its parameters are one flat vector, layer by layer W
 row by row and then, if it has one, the bias. The twin of the passes in NumPy is ``fastgd.reference``, name by name.
 
-Chapters: ``_lanes.h`` (dot product and scaled sum), ``_rows.pxi`` (dense and sparse rows), ``_math.pxi``,
-``_losses.pxi``, ``_activations.pxi``, ``_network.pxi`` (forward and backward), ``_optimizers.pxi`` (the move of a
-coordinate; schedules), ``_lazy.pxi`` and ``_idle.pxi`` (what sparse rows need not touch), ``_training.pxi`` (the
-per-sample loop), ``_blocks.pxi`` and ``_unit_blocks.pxi`` (several rows at once), ``_across_units.pxi`` (narrow
-samples), ``_one_sample.pxi``. Here: the passes that Python calls.
+Chapters: ``_lanes.h`` and ``_gather.h`` (dot product and scaled sum), ``_rows.pxi`` (dense and sparse rows),
+``_math.pxi``, ``_losses.pxi``, ``_activations.pxi``, ``_network.pxi`` (forward and backward), ``_optimizers.pxi`` (the
+move of a coordinate; schedules), ``_lazy.pxi`` and ``_idle.pxi`` (what sparse rows need not touch), ``_training.pxi``
+(the per-sample loop), ``_blocks.pxi`` and ``_unit_blocks.pxi`` (several rows at once), ``_across_units.pxi`` (narrow
+samples), ``_sparse_rows.pxi`` (one output, plain SGD), ``_one_sample.pxi``. Here: the passes that Python calls.
 """
 
 from cython cimport floating
@@ -33,6 +33,7 @@ include "_lazy.pxi"
 include "_blocks.pxi"
 include "_unit_blocks.pxi"
 include "_across_units.pxi"
+include "_sparse_rows.pxi"
 include "_one_sample.pxi"
 
 

@@ -12,6 +12,7 @@
 
 cdef enum:
     FOLD_BELOW_MINUS_LOG2 = 10      # the scale is folded into the weights below 2⁻¹⁰
+    FOLDED_TOGETHER = 1024          # weights, few enough to be near when they are looked at again
 
 
 cdef LazyKind lazy_kind(const Run* run) noexcept nogil:
@@ -49,26 +50,32 @@ cdef void open_lazy(Run* run, floating* params, floating* state) noexcept nogil:
             mean[j] *= count if run.lazy.kind == IDLE else -count
 
 
-cdef void fold(Run* run, floating* params, floating* state) noexcept nogil:
-    # scale ← 1 and S ← 0, with W and the sum of the iterates as they are
-    cdef Py_ssize_t j, n = run.net.sizes[0] * run.net.sizes[1]
+cdef bint fold(Run* run, floating* params, floating* state) noexcept nogil:
+    # scale ← 1 and S ← 0, with W and the sum of the iterates as they are; tells whether W is finite
+    cdef Py_ssize_t j, start, stop = 0, n = run.net.sizes[0] * run.net.sizes[1]
+    cdef bint finite = True
     cdef floating* b = state + run.mean * run.net.size
     cdef floating scale = <floating>run.lazy.scale, summed = <floating>run.lazy.summed
     if run.mean >= 0:
         for j in range(n):
             b[j] -= summed * params[j]
-    if run.lazy.scale != 1:
-        for j in range(n):
-            params[j] *= scale
+    while stop < n:
+        start, stop = stop, min(stop + FOLDED_TOGETHER, n)
+        if run.lazy.scale != 1:
+            for j in range(start, stop):
+                params[j] *= scale
+        finite = all_finite(params + start, stop - start) and finite
     run.lazy.scale, run.lazy.summed = 1, 0
+    return finite
 
 
-cdef void close_lazy(Run* run, floating* params, floating* state) noexcept nogil:
-    cdef Py_ssize_t j, n = run.net.sizes[0] * run.net.sizes[1]
+cdef Py_ssize_t close_lazy(Run* run, floating* params, floating* state) noexcept nogil:
+    # returns how many of the parameters it has found to be finite, from the first on
+    cdef Py_ssize_t j, finite = 0, n = run.net.sizes[0] * run.net.sizes[1]
     cdef floating* mean = state + run.mean * run.net.size
     cdef floating count = <floating>run.counters[AVERAGED]
     if run.lazy.kind == SCALED or run.lazy.kind == TOUCHED:
-        fold(run, params, state)
+        finite = n * fold(run, params, state)
     elif run.lazy.kind == OWING:
         truncate(params, run.paid, run.totals[DEBT], n)
     elif run.lazy.kind == IDLE:
@@ -76,6 +83,7 @@ cdef void close_lazy(Run* run, floating* params, floating* state) noexcept nogil
     if run.lazy.kind != NOT_LAZY and run.mean >= 0 and run.counters[AVERAGED] > 0:
         for j in range(n):
             mean[j] /= count if run.lazy.kind == IDLE else -count
+    return finite
 
 
 cdef inline void settle_row(Run* run, floating* params, floating* state, const Columns* at) noexcept nogil:

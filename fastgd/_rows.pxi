@@ -3,17 +3,38 @@
 cdef extern from *:
     """
     #include <stddef.h>
+    #include <stdint.h>
     #include <string.h>
     #define REAL double
     #define NAME(f) f##_f64
     #include "_lanes.h"
-    #undef REAL
     #undef NAME
+    #define COLUMN int32_t
+    #define NAME(f) f##_f64_i32
+    #include "_gather.h"
+    #undef COLUMN
+    #undef NAME
+    #define COLUMN int64_t
+    #define NAME(f) f##_f64_i64
+    #include "_gather.h"
+    #undef COLUMN
+    #undef NAME
+    #undef REAL
     #define REAL float
     #define NAME(f) f##_f32
     #include "_lanes.h"
-    #undef REAL
     #undef NAME
+    #define COLUMN int32_t
+    #define NAME(f) f##_f32_i32
+    #include "_gather.h"
+    #undef COLUMN
+    #undef NAME
+    #define COLUMN int64_t
+    #define NAME(f) f##_f32_i64
+    #include "_gather.h"
+    #undef COLUMN
+    #undef NAME
+    #undef REAL
     #if !defined(FASTGD_FLAGS)
     #define FASTGD_FLAGS "unknown"
     #endif
@@ -55,6 +76,26 @@ cdef extern from *:
     void add_two_f32(float* w, float c, const float* x, float e, const float* z, Py_ssize_t n) noexcept nogil
     void add_block_f64(double* w, const double* c, const double** x, Py_ssize_t n) noexcept nogil
     void add_block_f32(float* w, const float* c, const float** x, Py_ssize_t n) noexcept nogil
+    double gathered_dot_f64_i32(const double* w, const double* x, const int32_t* columns, Py_ssize_t n) noexcept nogil
+    double gathered_dot_f64_i64(const double* w, const double* x, const int64_t* columns, Py_ssize_t n) noexcept nogil
+    float gathered_dot_f32_i32(const float* w, const float* x, const int32_t* columns, Py_ssize_t n) noexcept nogil
+    float gathered_dot_f32_i64(const float* w, const float* x, const int64_t* columns, Py_ssize_t n) noexcept nogil
+    void scatter_scaled_f64_i32(double* w, double c, const double* x, const int32_t* columns,
+                                Py_ssize_t n) noexcept nogil
+    void scatter_scaled_f64_i64(double* w, double c, const double* x, const int64_t* columns,
+                                Py_ssize_t n) noexcept nogil
+    void scatter_scaled_f32_i32(float* w, float c, const float* x, const int32_t* columns, Py_ssize_t n) noexcept nogil
+    void scatter_scaled_f32_i64(float* w, float c, const float* x, const int64_t* columns, Py_ssize_t n) noexcept nogil
+    void scatter_and_ask_f64_i32(double* w, double c, const double* x, const int32_t* columns, Py_ssize_t n,
+                                 const int32_t* next, Py_ssize_t m) noexcept nogil
+    void scatter_and_ask_f64_i64(double* w, double c, const double* x, const int64_t* columns, Py_ssize_t n,
+                                 const int64_t* next, Py_ssize_t m) noexcept nogil
+    void scatter_and_ask_f32_i32(float* w, float c, const float* x, const int32_t* columns, Py_ssize_t n,
+                                 const int32_t* next, Py_ssize_t m) noexcept nogil
+    void scatter_and_ask_f32_i64(float* w, float c, const float* x, const int64_t* columns, Py_ssize_t n,
+                                 const int64_t* next, Py_ssize_t m) noexcept nogil
+    void PREFETCH(const void* address) noexcept nogil
+    void PREFETCH_FAR(const void* address) noexcept nogil
     enum:
         BLOCK
         PAIRS
@@ -206,27 +247,41 @@ cdef inline bint sparse(const Columns* at) noexcept nogil:
 
 cdef inline floating gathered_dot(const floating* w, const floating* x, const index_t* columns,
                                   Py_ssize_t n) noexcept nogil:
-    # Σ_i w[columns_i] x_i in four running sums
-    cdef floating s0 = 0, s1 = 0, s2 = 0, s3 = 0
-    cdef Py_ssize_t i = 0
-    while i + 4 <= n:
-        s0 += w[columns[i]] * x[i]
-        s1 += w[columns[i + 1]] * x[i + 1]
-        s2 += w[columns[i + 2]] * x[i + 2]
-        s3 += w[columns[i + 3]] * x[i + 3]
-        i += 4
-    while i < n:
-        s0 += w[columns[i]] * x[i]
-        i += 1
-    return (s0 + s2) + (s1 + s3)
+    # Σ_i w[columns_i] x_i
+    if floating is double and index_t is int32_t:
+        return gathered_dot_f64_i32(w, x, columns, n)
+    elif floating is double and index_t is int64_t:
+        return gathered_dot_f64_i64(w, x, columns, n)
+    elif floating is float and index_t is int32_t:
+        return gathered_dot_f32_i32(w, x, columns, n)
+    else:
+        return gathered_dot_f32_i64(w, x, columns, n)
 
 
 cdef inline void scatter_scaled(floating* w, floating c, const floating* x, const index_t* columns,
                                 Py_ssize_t n) noexcept nogil:
     # w[columns_i] ← w[columns_i] + c x_i
-    cdef Py_ssize_t i
-    for i in range(n):
-        w[columns[i]] += c * x[i]
+    if floating is double and index_t is int32_t:
+        scatter_scaled_f64_i32(w, c, x, columns, n)
+    elif floating is double and index_t is int64_t:
+        scatter_scaled_f64_i64(w, c, x, columns, n)
+    elif floating is float and index_t is int32_t:
+        scatter_scaled_f32_i32(w, c, x, columns, n)
+    else:
+        scatter_scaled_f32_i64(w, c, x, columns, n)
+
+
+cdef inline void scatter_and_ask(floating* w, floating c, const floating* x, const index_t* columns, Py_ssize_t n,
+                                 const index_t* next, Py_ssize_t m) noexcept nogil:
+    # the same, and the weights of the m columns `next` are asked for ahead
+    if floating is double and index_t is int32_t:
+        scatter_and_ask_f64_i32(w, c, x, columns, n, next, m)
+    elif floating is double and index_t is int64_t:
+        scatter_and_ask_f64_i64(w, c, x, columns, n, next, m)
+    elif floating is float and index_t is int32_t:
+        scatter_and_ask_f32_i32(w, c, x, columns, n, next, m)
+    else:
+        scatter_and_ask_f32_i64(w, c, x, columns, n, next, m)
 
 
 cdef inline floating dot_row(const floating* w, const floating* x, const Columns* at, floating start) noexcept nogil:

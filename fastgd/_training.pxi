@@ -279,7 +279,7 @@ cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating
                            const floating* X, const floating* T, const floating* weights, const int64_t* order,
                            Py_ssize_t start, Py_ssize_t stop, bint close, floating* path_out) noexcept nogil:
     # a pass that undoes itself: returns −1, or the place of the row that was not finite with all as it was before
-    cdef Py_ssize_t size = run.net.size, reached
+    cdef Py_ssize_t size = run.net.size, reached, finite
     cdef floating* params_before = work + run.net.sizes[0] * <Py_ssize_t>(sizeof(int64_t) // sizeof(floating))
     cdef floating* state_before = params_before + size
     cdef floating* gradient_before = state_before + run.slots * size
@@ -295,24 +295,27 @@ cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating
         memcpy(run.paid + size, run.paid, size * sizeof(double))
     memcpy(counters, run.counters, sizeof(counters))
     memcpy(totals, run.totals, sizeof(totals))
-    run.first = counters[UPDATES]
+    reached, run.first = start, counters[UPDATES]
     run.powers[0] = whole_power(run.method.numbers[0], run.first)
     run.powers[1] = whole_power(run.method.numbers[1], run.first)
     open_lazy(run, params, state)
     if in_blocks(run) and one_unit(run):
-        start = visit_blocks(run, run.net.sizes[0], run.net.bias, params, X, T, weights, order, start, stop)
+        reached = visit_blocks(run, run.net.sizes[0], run.net.bias, params, X, T, weights, order, start, stop)
     elif in_blocks(run) and across_units(run):
-        start = visit_across_units(run, params, outputs, outputs + run.net.units, outputs + 2 * run.net.units, X, T,
-                                   weights, order, start, stop)
+        reached = visit_across_units(run, params, outputs, outputs + run.net.units, outputs + 2 * run.net.units,
+                                     X, T, weights, order, start, stop)
     elif in_blocks(run):
-        start = visit_unit_blocks(run, params, outputs, outputs + run.net.units, outputs + 2 * run.net.units, X, T,
-                                  weights, order, start, stop)
-    reached = visit_rows(run, params, state, gradient, outputs, outputs + run.net.units, X, T, weights, order, start,
+        reached = visit_unit_blocks(run, params, outputs, outputs + run.net.units, outputs + 2 * run.net.units, X,
+                                    T, weights, order, start, stop)
+    elif one_by_one(run):
+        reached = visit_sparse(run, params, X, T, weights, order, start, stop)
+    reached = visit_rows(run, params, state, gradient, outputs, outputs + run.net.units, X, T, weights, order, reached,
                          stop, path_out)
-    close_lazy(run, params, state)
+    finite = close_lazy(run, params, state)
     if reached == stop and close and run.counters[OPEN] > 0:
         close_batch(run, params, state, gradient, path_out)
-    if (reached == stop and all_finite(params, size) and all_finite(state, run.slots * size)
+        finite = 0
+    if (reached == stop and all_finite(params + finite, size - finite) and all_finite(state, run.slots * size)
             and (run.direct or all_finite(gradient, size))):
         return -1
     memcpy(params, params_before, size * sizeof(floating))

@@ -79,7 +79,7 @@ def slice_rows(multiplications: float, itemsize: int, copied: int = 0, undone: i
     first copies the ``undone`` bytes that it would have to restore, which must be little beside its work.
     """
     seconds_a_row = 2e-8 + multiplications * itemsize * 5e-11
-    seconds = max(SLICE_SECONDS, 1e-9 * undone)
+    seconds = max(SLICE_SECONDS, 2e-9 * undone)
     rows = int(seconds / seconds_a_row)
     return max(1, min(rows, SLICE_BYTES // copied) if copied else rows)
 
