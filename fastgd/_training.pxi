@@ -296,8 +296,9 @@ cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating
     memcpy(counters, run.counters, sizeof(counters))
     memcpy(totals, run.totals, sizeof(totals))
     reached, run.first = start, counters[UPDATES]
-    run.powers[0] = whole_power(run.method.numbers[0], run.first)
-    run.powers[1] = whole_power(run.method.numbers[1], run.first)
+    if run.method.optimizer == ADAM or run.method.optimizer == ADAMW:
+        run.powers[0] = whole_power(run.method.numbers[0], run.first)
+        run.powers[1] = whole_power(run.method.numbers[1], run.first)
     open_lazy(run, params, state)
     if in_blocks(run) and one_unit(run):
         reached = visit_blocks(run, run.net.sizes[0], run.net.bias, params, X, T, weights, order, start, stop)
