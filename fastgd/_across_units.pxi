@@ -17,14 +17,10 @@ cdef Py_ssize_t visit_across_units(Run* run, floating* params, floating* outputs
                                    const floating* X, const floating* T, const floating* weights, const int64_t* order,
                                    Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
     # one pass; returns `stop`, or the place in the order of the first row whose loss is not finite
-    cdef const Net* net = &run.net
-    cdef Py_ssize_t i, row, d = net.sizes[0], m = net.sizes[1], K = net.sizes[net.layers]
-    cdef floating* b = params + m * d if net.bias else NULL
+    cdef Py_ssize_t i, row, d = run.net.sizes[0], m = run.net.sizes[1]
+    cdef floating* b = params + m * d if run.net.bias else NULL
     cdef const floating* x
-    cdef double weight = 1, value, factor
-    cdef ActivationCode code
-    cdef double parameter
-    code, parameter = activation_of(net, 0)
+    cdef double weight = 1, factor
     transpose(params, m, d, columns)
     for i in range(start, stop):
         row = order[i] if order != NULL else i
@@ -36,21 +32,11 @@ cdef Py_ssize_t visit_across_units(Run* run, floating* params, floating* outputs
         weighted_rows(columns, x, d, m, outputs)
         if b != NULL:
             add_scaled(outputs, <floating>1, b, m)
-        activate(code, parameter, outputs, m)
-        forward_above(net, params, code != RELU, outputs)
-        value = loss_of_row(&run.loss, outputs + net.units - K, T + row * run.columns, run.columns, K,
-                            deltas + net.units - K)
-        if not isfinite(value):
+        if not isfinite(step_from_sums(run, weight, T + row * run.columns, params, outputs, deltas, &factor)):
             stop = i
             break
-        backward(net, params, outputs, deltas)
-        factor = -rate_of(&run.method, run.counters[UPDATES] + 1, run.first) * weight * run.loss.scale
-        add_above(net, params, <floating>factor, outputs, deltas)
         add_to_rows(columns, x, <floating>factor, deltas, d, m)
         if b != NULL:
             add_scaled(b, <floating>factor, deltas, m)
-        run.counters[UPDATES] += 1
-        run.totals[LOSS] += weight * value
-        run.totals[WEIGHT] += weight
     transpose(columns, d, m, params)
     return stop

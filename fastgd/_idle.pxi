@@ -76,7 +76,7 @@ cdef inline void wake(Run* run, floating* params, floating* state, Py_ssize_t co
     cdef floating* mean
     cdef double[3] v
     cdef double fade = 1
-    cdef bint owing = method.optimizer == SGD and method.numbers[0] == 0
+    cdef bint owing = plain(method)
     cdef bint buffered = method.optimizer == SGD or method.numbers[2] > 0
     if k == 0:
         return
@@ -90,13 +90,11 @@ cdef inline void wake(Run* run, floating* params, floating* state, Py_ssize_t co
     for output in range(run.net.sizes[1]):
         mean = state + run.mean * size
         v[0], v[1], v[2] = w[0], 0, 0
+        if run.mean >= 0:
+            v[2] = mean[0]
         if owing:
-            if run.mean >= 0:
-                v[2] = mean[0]
             idle_and_owing(idle, v, run.paid + (w - params), run.totals[DEBT], method.lr * method.debt, k)
         else:
-            if run.mean >= 0:
-                v[2] = mean[0]
             if buffered:
                 v[1] = state[buffer * size]
             for i in range(POWERS):
@@ -124,7 +122,7 @@ cdef void wake_all(Run* run, floating* params, floating* state) noexcept nogil:
 cdef inline void wake_row(Run* run, floating* params, floating* state, const Columns* at) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(at.n):
-        wake(run, params, state, at.narrow[i] if at.narrow != NULL else at.wide[i])
+        wake(run, params, state, column_of(at, i))
 
 
 cdef inline void end_awake(Run* run, const Now* now, floating* params, floating* state,
@@ -134,7 +132,7 @@ cdef inline void end_awake(Run* run, const Now* now, floating* params, floating*
     cdef double debt = run.totals[DEBT] + now.rate * run.method.debt
     cdef floating* sum = state + run.mean * run.net.size
     for i in range(at.n):
-        j = at.narrow[i] if at.narrow != NULL else at.wide[i]
+        j = column_of(at, i)
         run.idle.seen[j] = run.counters[UPDATES] + 1
         for output in range(run.net.sizes[1]):
             place = output * run.net.sizes[0] + j

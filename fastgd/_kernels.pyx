@@ -60,7 +60,7 @@ cdef int read_loss(Loss* loss, tuple given) except -1:
 
 
 cdef int read_method(Run* run, tuple given) except -1:
-    # from (optimizer, schedule, decay, debt, average, clip_value, clip_norm, slots): see engine.method_numbers
+    # from (optimizer, schedule, decay, debt, average, clip_value, clip_norm, slots): see codes.method_numbers
     cdef Method* method = &run.method
     cdef const double[::1] rates
     cdef int i
@@ -103,7 +103,7 @@ def train_pass(
     Py_ssize_t stop,
     tuple net not None,                         # sizes, activation codes, their parameters, bias
     tuple loss not None,                        # code, parameter, scale, address
-    tuple method not None,                      # see engine.method_numbers
+    tuple method not None,                      # see codes.method_numbers
     Py_ssize_t batch_size,
     bint close,                                 # make the update of a batch that is open at the end
     double[:, ::1] trace_out,                   # (updates, 2) or None

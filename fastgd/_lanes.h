@@ -81,6 +81,17 @@ static inline REAL NAME(dot_of_four)(const REAL *a, const REAL *b) {
 #endif
 }
 
+/* start + w · x where w is narrower than LANES */
+static inline REAL NAME(narrow_dot)(const REAL *w, const REAL *x, ptrdiff_t n, REAL start) {
+    ptrdiff_t j = 0;
+    if (LANES == 8 && n >= 4) {
+        start += NAME(dot_of_four)(w, x);
+        j = 4;
+    }
+    for (; j < n; j++) start += w[j] * x[j];
+    return start;
+}
+
 /* start + Σ_j a_j b_j */
 static inline REAL NAME(dot)(const REAL *a, const REAL *b, ptrdiff_t n, REAL start) {
     ptrdiff_t j = 0;
@@ -98,12 +109,7 @@ static inline REAL NAME(dot)(const REAL *a, const REAL *b, ptrdiff_t n, REAL sta
         for (; j + LANES <= n; j += LANES) s0 = NAME(plus_product)(s0, a + j, b + j);
         start = NAME(halve)(s0);
     }
-    if (LANES == 8 && n - j >= 4) {
-        start += NAME(dot_of_four)(a + j, b + j);
-        j += 4;
-    }
-    for (; j < n; j++) start += a[j] * b[j];
-    return start;
+    return NAME(narrow_dot)(a + j, b + j, n - j, start);
 }
 
 /* The same for a few numbers that were written one by one just before: a wide load of them would have to wait. */
@@ -170,17 +176,6 @@ static inline void NAME(add_scaled)(REAL *w, REAL c, const REAL *x, ptrdiff_t n)
     }
 #endif
     for (; j < n; j++) w[j] += c * x[j];
-}
-
-/* start + w · x where w is narrower than LANES */
-static inline REAL NAME(narrow_dot)(const REAL *w, const REAL *x, ptrdiff_t n, REAL start) {
-    ptrdiff_t j = 0;
-    if (LANES == 8 && n >= 4) {
-        start += NAME(dot_of_four)(w, x);
-        j = 4;
-    }
-    for (; j < n; j++) start += w[j] * x[j];
-    return start;
 }
 
 /* The same two loops for a block of BLOCK rows x_i: m_i = w·x_i + start and g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2

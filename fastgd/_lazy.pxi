@@ -69,6 +69,13 @@ cdef bint fold(Run* run, floating* params, floating* state) noexcept nogil:
     return finite
 
 
+cdef inline void decay_scale(Run* run, double keep, floating* params, floating* state) noexcept nogil:
+    # W ← keep · W
+    run.lazy.scale *= keep
+    if not run.lazy.scale * (1 << FOLD_BELOW_MINUS_LOG2) >= 1:
+        fold(run, params, state)
+
+
 cdef Py_ssize_t close_lazy(Run* run, floating* params, floating* state) noexcept nogil:
     # returns how many of the parameters it has found to be finite, from the first on
     cdef Py_ssize_t j, finite = 0, n = run.net.sizes[0] * run.net.sizes[1]
@@ -97,7 +104,7 @@ cdef inline void settle_row(Run* run, floating* params, floating* state, const C
     elif run.lazy.kind == OWING:
         for k in range(run.net.sizes[1]):
             for i in range(at.n):
-                place = k * run.net.sizes[0] + (at.narrow[i] if at.narrow != NULL else at.wide[i])
+                place = k * run.net.sizes[0] + column_of(at, i)
                 truncate(params + place, run.paid + place, run.totals[DEBT], 1)
 
 
@@ -122,7 +129,7 @@ cdef inline void add_columns(floating* b, floating c, const floating* w, const C
     # b_j ← b_j + c w_j in the row's columns
     cdef Py_ssize_t i, j
     for i in range(at.n):
-        j = at.narrow[i] if at.narrow != NULL else at.wide[i]
+        j = column_of(at, i)
         b[j] += c * w[j]
 
 
@@ -135,9 +142,7 @@ cdef inline void move_lazily(Run* run, const Now* now, floating* w, floating* st
     cdef bint averaged = run.mean >= 0 and run.lazy.summed > 0 and run.lazy.kind != IDLE
     cdef bint by_factor = run.lazy.kind == SCALED or run.lazy.kind == OWING
     if run.lazy.kind == SCALED and now.plain.keep != 1:
-        run.lazy.scale *= now.plain.keep
-        if not run.lazy.scale * (1 << FOLD_BELOW_MINUS_LOG2) >= 1:
-            fold(run, w, state)
+        decay_scale(run, now.plain.keep, w, state)
     for k in range(run.net.sizes[1]):
         change = factor * deltas[k]
         if by_factor:

@@ -218,7 +218,7 @@ cdef inline void move_block(const Method* method, const Now* now, bint weights, 
     cdef PlainRule plain_rule
     cdef AdamRule adam
     cdef FtrlRule ftrl
-    if method.optimizer == SGD and method.numbers[0] == 0:
+    if plain(method):
         plain_rule = now.plain if weights else now.plain_bias
         if plain_rule.keep != 1:
             move_dense(plain_rule, w, state, size, factor, direction, <floating>0, n)

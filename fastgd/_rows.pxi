@@ -245,6 +245,11 @@ cdef inline bint sparse(const Columns* at) noexcept nogil:
     return at.narrow != NULL or at.wide != NULL
 
 
+cdef inline Py_ssize_t column_of(const Columns* at, Py_ssize_t i) noexcept nogil:
+    # where the i-th value of a sparse row stands
+    return at.narrow[i] if at.narrow != NULL else at.wide[i]
+
+
 cdef inline floating gathered_dot(const floating* w, const floating* x, const index_t* columns,
                                   Py_ssize_t n) noexcept nogil:
     # Σ_i w[columns_i] x_i

@@ -59,9 +59,7 @@ cdef Py_ssize_t visit_columns(Run* run, floating* w, const floating* X, const in
         run.counters[UPDATES] += 1
         rate = rate_of(method, run.counters[UPDATES], run.first)
         keep, keep_bias = kept(method, rate, method.decay), kept(method, rate, method.bias_decay)
-        run.lazy.scale *= keep
-        if not run.lazy.scale * (1 << FOLD_BELOW_MINUS_LOG2) >= 1:
-            fold(run, w, <floating*>NULL)
+        decay_scale(run, keep, w, <floating*>NULL)
         rate *= weight * run.loss.scale
         change = <floating>(-rate / run.lazy.scale) * slope
         if far and place + WEIGHTS_AHEAD < stop:

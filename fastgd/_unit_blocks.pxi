@@ -63,33 +63,44 @@ cdef inline void move_units(const Net* net, floating* params, const floating* a,
             add_scaled(params + k * n, c[on[0]], x[on[0]], n)
 
 
-cdef inline double step_of_units(Run* run, Py_ssize_t i, double weight, const floating* t, const floating* g,
-                                 floating* params, floating* outputs, floating* deltas, floating* z,
-                                 floating* a) noexcept nogil:
-    # the i-th step of a block; writes a_i and returns the loss before it, or, with nothing changed, NaN or inf
+cdef inline double step_from_sums(Run* run, double weight, const floating* t, floating* params, floating* outputs,
+                                  floating* deltas, double* factor_out) noexcept nogil:
+    # a step of all that is above the first layer, whose sums stand in `outputs`. Writes the factor −λ · weight by which
+    # the first layer's weights are to move along its slopes; returns the loss before the step, or, with nothing
+    # changed, NaN or inf
     cdef const Net* net = &run.net
-    cdef Py_ssize_t k, m = net.sizes[1], K = net.sizes[net.layers]
-    cdef double value, factor = -rate_of(&run.method, run.counters[UPDATES] + 1, run.first)
+    cdef Py_ssize_t K = net.sizes[net.layers]
+    cdef double value
     cdef ActivationCode code
     cdef double parameter
     code, parameter = activation_of(net, 0)
-    z += i * m
-    for k in range(i):
-        add_scaled(z, g[i * (i - 1) // 2 + k] + net.bias, a + k * m, m)
-    memcpy(outputs, z, m * sizeof(floating))
-    activate(code, parameter, outputs, m)
+    activate(code, parameter, outputs, net.sizes[1])
     forward_above(net, params, code != RELU, outputs)
     value = loss_of_row(&run.loss, outputs + net.units - K, t, run.columns, K, deltas + net.units - K)
     if not isfinite(value):
         return value
     backward(net, params, outputs, deltas)
-    factor *= weight * run.loss.scale
-    add_above(net, params, <floating>factor, outputs, deltas)
-    for k in range(m):
-        a[i * m + k] = <floating>factor * deltas[k]
     run.counters[UPDATES] += 1
     run.totals[LOSS] += weight * value
     run.totals[WEIGHT] += weight
+    factor_out[0] = -rate_of(&run.method, run.counters[UPDATES], run.first) * weight * run.loss.scale
+    add_above(net, params, <floating>factor_out[0], outputs, deltas)
+    return value
+
+
+cdef inline double step_of_units(Run* run, Py_ssize_t i, double weight, const floating* t, const floating* g,
+                                 floating* params, floating* outputs, floating* deltas, const floating* z,
+                                 floating* a) noexcept nogil:
+    # the i-th step of a block; writes a_i and returns the loss before it, or, with nothing changed, NaN or inf
+    cdef Py_ssize_t k, m = run.net.sizes[1]
+    cdef double value, factor
+    memcpy(outputs, z + i * m, m * sizeof(floating))
+    for k in range(i):
+        add_scaled(outputs, g[i * (i - 1) // 2 + k] + run.net.bias, a + k * m, m)
+    value = step_from_sums(run, weight, t, params, outputs, deltas, &factor)
+    if isfinite(value):
+        for k in range(m):
+            a[i * m + k] = <floating>factor * deltas[k]
     return value
 
 

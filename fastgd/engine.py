@@ -84,9 +84,9 @@ def slice_rows(multiplications: float, itemsize: int, copied: int = 0, undone: i
     return max(1, min(rows, SLICE_BYTES // copied) if copied else rows)
 
 
-def multiplications(net: Net, rows: data.Rows | None) -> float:
+def multiplications(net: Net, rows: data.Rows) -> float:
     """Return how many weights a row of these meets."""
-    width = net.in_features if rows is None or rows.mean_nonzeros is None else rows.mean_nonzeros
+    width = net.in_features if rows.mean_nonzeros is None else rows.mean_nonzeros
     return width * net.sizes[1] + sum(n * m for n, m in zip(net.sizes[1:-1], net.sizes[2:], strict=True))
 
 
@@ -234,13 +234,17 @@ class Engine:
         schedule, lr = method.schedule, method.optimizer.lr
         if schedule.name in codes.IN_C:
             return self._net, self._loss, codes.method_numbers(method, self.loss)
-        first, rows = int(self.counters[UPDATES]) + 1, int(self.counters[OPEN]) + part.visits()
-        updates = 1 if schedule.by == "epoch" else (rows + close * (self.batch_size - 1)) // self.batch_size
-        t = np.arange(first, first + updates)
+        first = int(self.counters[UPDATES]) + 1
+        t = np.arange(first, first + (1 if schedule.by == "epoch" else self._updates(part, close)))
         rates = schedule.rate(lr, t, epoch, self.epoch_losses)
         if schedule.by == "epoch":
             return self._net, self._loss, codes.method_numbers(method, self.loss, lr=float(rates[0]))
         return self._net, self._loss, codes.method_numbers(method, self.loss, rates=rates)
+
+    def _updates(self, part: data.Slice, close: bool) -> int:
+        # how many the slice will make
+        rows = int(self.counters[OPEN]) + part.visits()
+        return (rows + close * (self.batch_size - 1)) // self.batch_size
 
     def visit(
         self,
@@ -294,9 +298,9 @@ class Engine:
         close: bool = False,
     ) -> None:
         part = rows.slice(order, start, stop)
-        updates = (stop - start) // self.batch_size + 2  # a batch that was open, and one that is closed
         trace = path = None
         if on_trace is not None:
+            updates = self._updates(part, close)
             trace, path = np.empty((updates, 2)), np.empty((updates, self.params.size), self.dtype)
         before = int(self.counters[UPDATES])
         net, loss, method = self._choices(part, close)
@@ -310,7 +314,7 @@ class Engine:
             self.show()
             if on_trace is not None and trace is not None and path is not None:
                 made = int(self.counters[UPDATES]) - before
-                on_trace(trace[:made].copy(), path[:made].copy())
+                on_trace(trace[:made], path[:made])
         if bad >= 0:
             place = min(start + bad - part.start, len(rows) - 1)
             self._refuse(rows, place if order is None else int(order[place]), part)
