@@ -5,9 +5,17 @@ cdef enum:
     AHEAD_BYTES = 2048      # and up to which this block and the next fit into the first level of cache together
 
 
+cdef struct Decayed:        # what decays, a rule or the objective change along a block, as it is after the steps so far
+    double bias
+    double kept             # Π keep
+    double squared_norm     # of the weights
+    double unweighted, penalty
+    double[2 * BLOCK] square    # ‖x‖² of the block's rows, and of those that come next
+
+
 cdef inline bint in_blocks(const Run* run) noexcept nogil:
     # whether rows can be taken several at a time: dense rows, plain SGD
-    return (run.simple and run.rows.indices == NULL and run.trace == NULL and run.method.clip_norm == 0
+    return (run.linear and run.rows.indices == NULL and run.trace == NULL and run.method.clip_norm == 0
             and run.net.sizes[0] * run.itemsize <= BLOCK_BYTES)
 
 
@@ -16,42 +24,60 @@ cdef inline bint one_unit(const Run* run) noexcept nogil:
 
 
 cdef inline double step_in_block(Run* run, Py_ssize_t k, const floating* t, const double* weight, const floating* g,
-                                 bint bias, floating* y, floating* a) noexcept nogil:
-    # the k-th step of a block: from y_k a_k = −λ · weight_k · slope_k, and from it y_i ← y_i + a_k (x_k·x_i + 1), i > k
-    cdef floating slope
-    cdef double value = <double>loss_of_output(&run.loss, y[k], t[k], &slope) + 0 * <double>y[k]
-    cdef double rate = rate_of(&run.method, run.counters[UPDATES] + 1 + k, run.first)
+                                 bint simple, Decayed* so_far, floating* y, floating* a) noexcept nogil:
+    # the k-th step of a block: from y_k a_k = −λ · weight_k · slope_k, and with it y_i, i > k, as the step leaves it
+    cdef floating slope, rest, kappa = run.net.bias
+    cdef double value = run.loss.scale * (<double>loss_of_output(&run.loss, y[k], t[k], &slope) + 0 * <double>y[k])
+    cdef double rate = rate_of(&run.method, run.counters[UPDATES] + 1 + k, run.first), keep, pull, m
     cdef Py_ssize_t i
-    a[k] = <floating>(-rate * run.loss.scale * weight[k]) * slope
+    if simple:
+        a[k] = <floating>(-rate * run.loss.scale * weight[k]) * slope
+        for i in range(k + 1, BLOCK):
+            y[i] += a[k] * (g[i * (i - 1) // 2 + k] + kappa)
+        return weight[k] * value
+    a[k] = <floating>(-rate * run.loss.scale * weight[k]) * limited(slope, run.rules.slope_limit)
+    keep, pull = kept(&run.method, rate, run.method.decay), rate * run.rules.bias_pull * run.rules.intercept_decay
+    kappa *= <floating>run.rules.intercept_decay
+    m = y[k] - so_far.bias
+    so_far.unweighted += value
+    so_far.penalty += price(run, so_far.squared_norm, so_far.bias)
+    so_far.squared_norm = norm_after(so_far.squared_norm, keep, a[k], m, so_far.square[k])
+    so_far.kept *= keep
+    for i in range(k):
+        a[i] *= <floating>keep
+    rest = <floating>((1 - keep) * so_far.bias - pull * run.net.bias)
     for i in range(k + 1, BLOCK):
-        y[i] += a[k] * (g[i * (i - 1) // 2 + k] + bias)
-    return weight[k] * value * run.loss.scale
+        y[i] = (<floating>keep * y[i] + rest) + a[k] * (g[i * (i - 1) // 2 + k] + kappa)
+    so_far.bias += <double>(kappa * a[k]) - pull * run.net.bias
+    return weight[k] * value
 
 
-cdef inline bint gather(const floating* X, const floating* T, const floating* weights, const int64_t* order,
-                        Py_ssize_t d, Py_ssize_t* place, Py_ssize_t stop, const floating** x, floating* t,
-                        double* weight) noexcept nogil:
-    # the next BLOCK rows of non-zero weight; False if there are fewer
+cdef inline bint gather(const Run* run, const floating* X, const floating* T, const floating* weights,
+                        const int64_t* order, Py_ssize_t* place, Py_ssize_t stop, const floating** x, floating* t,
+                        double* weight, double* square) noexcept nogil:
+    # the next BLOCK rows that are to be visited; False if there are fewer
     cdef Py_ssize_t count = 0, row
     while count < BLOCK:
         if place[0] >= stop:
             return False
         row = order[place[0]] if order != NULL else place[0]
         weight[count] = weights[row] if weights != NULL else 1
-        x[count], t[count] = X + row * d, T[row]
-        count += weight[count] != 0
+        square[count] = run.rules.squares[row] if run.rules.squares != NULL else 0
+        x[count], t[count] = X + row * run.rows.d, T[row]
+        count += weight[count] != 0 or run.rules.visit_zero_weight
         place[0] += 1
     return True
 
 
-cdef Py_ssize_t visit_blocks(Run* run, Py_ssize_t d, bint bias, floating* w, const floating* X, const floating* T,
-                             const floating* weights, const int64_t* order, Py_ssize_t start,
-                             Py_ssize_t stop) noexcept nogil:
-    # BLOCK steps at once, and the same steps: with a_i = −λ · weight_i · slope_i, one after the other for k = 0, 1, …
-    #     y_k = w·x_k + b + Σ_{i<k} a_i (x_i·x_k + 1),   and at the end   w ← w + Σ_i a_i x_i,   b ← b + Σ_i a_i
+cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, const floating* X, const floating* T,
+                                    const floating* weights, const int64_t* order, Py_ssize_t start, Py_ssize_t stop,
+                                    bint simple) noexcept nogil:
+    # BLOCK steps at once, and the same steps: with a_i = −λ_i · weight_i · slope_i, one after another for k = 0, 1, …
+    #     y_k = w·x_k + b + Σ_{i<k} a_i (x_i·x_k + 1),   and at the end   w ← w + Σ_i a_i x_i,   b ← b + Σ_i a_i.
+    # Where step i also shrinks the weights by keep_i, it shrinks with them all w·x_k of rows to come and all a_j, j < i.
     # Returns the place that it reached. Fewer rows, and a block with anything that is not finite, are left to
     # visit_rows, which names the row.
-    cdef Py_ssize_t place = start, reached = start, seen
+    cdef Py_ssize_t place = start, reached = start, seen, d = run.rows.d
     cdef const floating* x[BLOCK]
     cdef const floating* next[BLOCK]
     cdef floating t[2 * BLOCK]
@@ -60,24 +86,37 @@ cdef Py_ssize_t visit_blocks(Run* run, Py_ssize_t d, bint bias, floating* w, con
     cdef floating a[BLOCK]
     cdef floating g[PAIRS]
     cdef double loss_sum
+    cdef Decayed so_far
     cdef bint ahead = d * sizeof(floating) <= AHEAD_BYTES
-    cdef bint more = gather(X, T, weights, order, d, &place, stop, next, t + BLOCK, weight + BLOCK)
+    cdef bint more = gather(run, X, T, weights, order, &place, stop, next, t + BLOCK, weight + BLOCK,
+                            so_far.square + BLOCK)
     while more:
         memcpy(x, next, sizeof(x))
         memcpy(t, t + BLOCK, BLOCK * sizeof(floating))
         memcpy(weight, weight + BLOCK, BLOCK * sizeof(double))
+        if not simple:
+            memcpy(so_far.square, so_far.square + BLOCK, BLOCK * sizeof(double))
+            so_far.bias, so_far.kept = w[d] if run.net.bias else 0, 1
+            so_far.squared_norm, so_far.unweighted, so_far.penalty = run.rules.squared_norm, 0, 0
         seen = place
-        more = gather(X, T, weights, order, d, &place, stop, next, t + BLOCK, weight + BLOCK)
-        block_sums(w, x, d, w[d] if bias else 0, m, g, &next[0] if ahead else &x[0])
-        loss_sum = step_in_block(run, 0, t, weight, g, bias, m, a)
-        loss_sum += step_in_block(run, 1, t, weight, g, bias, m, a)
-        loss_sum += step_in_block(run, 2, t, weight, g, bias, m, a)
-        loss_sum += step_in_block(run, 3, t, weight, g, bias, m, a)
+        more = gather(run, X, T, weights, order, &place, stop, next, t + BLOCK, weight + BLOCK, so_far.square + BLOCK)
+        block_sums(w, x, d, w[d] if run.net.bias else 0, m, g, &next[0] if ahead else &x[0])
+        loss_sum = step_in_block(run, 0, t, weight, g, simple, &so_far, m, a)
+        loss_sum += step_in_block(run, 1, t, weight, g, simple, &so_far, m, a)
+        loss_sum += step_in_block(run, 2, t, weight, g, simple, &so_far, m, a)
+        loss_sum += step_in_block(run, 3, t, weight, g, simple, &so_far, m, a)
         if not isfinite(loss_sum):
             return reached
-        add_block(w, a, x, d)
-        if bias:
-            w[d] += (a[0] + a[1]) + (a[2] + a[3])
+        if simple:
+            add_block(w, <floating>1, a, x, d)
+        else:
+            add_block(w, <floating>so_far.kept, a, x, d)
+        if run.net.bias:
+            w[d] = w[d] + ((a[0] + a[1]) + (a[2] + a[3])) if simple else <floating>so_far.bias
+        if run.rules.objective:
+            run.rules.squared_norm = so_far.squared_norm
+            run.totals[UNWEIGHTED] += so_far.unweighted
+            run.totals[PENALTY] += so_far.penalty if priced(run) else 0
         run.totals[LOSS] += loss_sum
         run.totals[WEIGHT] += (weight[0] + weight[1]) + (weight[2] + weight[3])
         run.counters[UPDATES] += BLOCK

@@ -7,12 +7,13 @@ Chapters: ``_lanes.h`` and ``_gather.h`` (dot product and scaled sum), ``_rows.p
 ``_math.pxi``, ``_losses.pxi``, ``_activations.pxi``, ``_network.pxi`` (forward and backward), ``_optimizers.pxi`` (the
 move of a coordinate; schedules), ``_lazy.pxi`` and ``_idle.pxi`` (what sparse rows need not touch), ``_training.pxi``
 (the per-sample loop), ``_blocks.pxi`` and ``_unit_blocks.pxi`` (several rows at once), ``_across_units.pxi`` (narrow
-samples), ``_sparse_rows.pxi`` (one output, plain SGD), ``_one_sample.pxi``. Here: the passes that Python calls.
+samples), ``_sparse_rows.pxi`` (one output, plain SGD), ``_rules.pxi``
+(another library's step), ``_one_sample.pxi``. Here: the passes that Python calls.
 """
 
 from cython cimport floating
 from libc.math cimport fabs, fabsf, isfinite, sqrt, sqrtf
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from threading import get_ident
@@ -34,6 +35,7 @@ include "_blocks.pxi"
 include "_unit_blocks.pxi"
 include "_across_units.pxi"
 include "_sparse_rows.pxi"
+include "_rules.pxi"
 include "_one_sample.pxi"
 
 
@@ -60,7 +62,7 @@ cdef int read_loss(Loss* loss, tuple given) except -1:
 
 
 cdef int read_method(Run* run, tuple given) except -1:
-    # from (optimizer, schedule, decay, debt, average, clip_value, clip_norm, slots): see codes.method_numbers
+    # from (optimizer, schedule, decay, debt, average, clip_value, clip_norm, slots, rules): see codes.method_numbers
     cdef Method* method = &run.method
     cdef const double[::1] rates
     cdef int i
@@ -80,6 +82,7 @@ cdef int read_method(Run* run, tuple given) except -1:
     run.slots = given[7] + (method.average > 0)
     run.mean = given[7] if method.average > 0 else -1
     run.paid = NULL
+    read_rules(&run.rules, given[8])
     return 0
 
 
@@ -92,7 +95,7 @@ def train_pass(
     floating[::1] gradient not None,            # (P,) sum over the open batch
     floating[::1] work not None,                # scratch: see engine.work_size
     int64_t[::1] counters not None,             # (5,) epoch, position, updates, rows in the open batch, averaged
-    double[::1] totals not None,                # (5,) loss and weight of the epoch, the same of the open batch, debt
+    double[::1] totals not None,                # (9,) loss and weight of the epoch, the same of the open batch, debt, …
     const floating[::1] X not None,             # (n · d,) or, of a CSR matrix, (non-zeros,)
     indices,                                    # (non-zeros,) int32 or int64, or None
     indptr,                                     # (n + 1,) of the same kind, or None
@@ -108,6 +111,7 @@ def train_pass(
     bint close,                                 # make the update of a batch that is open at the end
     double[:, ::1] trace_out,                   # (updates, 2) or None
     floating[:, ::1] path_out,                  # (updates, P) or None
+    const double[::1] squares=None,             # (n,) ‖x‖² of the rows, where Rules ask for the objective
 ):
     """Visit the rows ``order[start:stop]``; return −1, or the place of a row that is not finite, all undone."""
     cdef const floating* x_or_null = NULL       # a CSR matrix may have no non-zeros
@@ -136,6 +140,8 @@ def train_pass(
     run.trace = NULL if trace_out is None else &trace_out[0, 0]
     if paid is not None:
         run.paid = &paid[0]
+    if squares is not None:
+        run.rules.squares = &squares[0]
     plan(&run)
     with nogil:
         bad = train_rows(&run, &params[0], state_or_null, &gradient[0], &work[0], x_or_null, &T[0, 0],
@@ -196,3 +202,33 @@ def loss_pass(const floating[::1] params not None, floating[::1] work not None, 
             total += weight * value
             total_weight += weight
     return total, total_weight, bad
+
+
+def square_norms(const floating[::1] X not None, indices, indptr, Py_ssize_t d, double[::1] squares_out not None):
+    """Write ‖x‖² for each row of X."""
+    cdef Rows rows
+    cdef Columns at
+    cdef Py_ssize_t i, j, offset
+    read_rows(&rows, d, indices, indptr)
+    with nogil:
+        for i in range(squares_out.shape[0]):
+            offset = row_at(rows, i, &at)
+            squares_out[i] = 0
+            for j in range(offset, offset + at.n):
+                squares_out[i] += <double>X[j] * <double>X[j]
+
+
+def shuffle(int64_t[::1] order not None, uint32_t seed):
+    """Shuffle in place as scikit-learn shuffles rows: Fisher–Yates from the front, by the generator xorshift32.
+
+    G. Marsaglia, Xorshift RNGs, Journal of Statistical Software 8 (2003).
+    """
+    cdef Py_ssize_t i, j, n = order.shape[0]
+    cdef uint32_t drawn = seed if seed else 1
+    with nogil:
+        for i in range(n - 1):
+            drawn ^= drawn << 13
+            drawn ^= drawn >> 17
+            drawn ^= drawn << 5
+            j = i + (drawn & 0x7FFFFFFF) % <uint32_t>(n - i)
+            order[i], order[j] = order[j], order[i]

@@ -178,8 +178,8 @@ static inline void NAME(add_scaled)(REAL *w, REAL c, const REAL *x, ptrdiff_t n)
     for (; j < n; j++) w[j] += c * x[j];
 }
 
-/* The same two loops for a block of BLOCK rows x_i: m_i = w·x_i + start and g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2
-   + k]; and w_j ← w_j + Σ_i c_i x_ij. Each part of the lanes has its turn, so that all sums stay in registers. The
+/* For a block of BLOCK rows x_i: m_i = w·x_i + start and g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2
+   + k]. Each part of the lanes has its turn, so that all sums stay in registers. The
    rows that come next are asked for ahead: they are too many streams for the hardware to foresee. */
 static inline void NAME(block_sums)(const REAL *w, const REAL *const *x, ptrdiff_t n, REAL start, REAL *m, REAL *g,
                                     const REAL *const *next) {
@@ -253,23 +253,24 @@ static inline void NAME(block_dots)(const REAL *w, const REAL *v, const REAL *co
     }
 }
 
-static inline void NAME(add_block)(REAL *w, const REAL *c, const REAL *const *x, ptrdiff_t n) {
+/* w_j ← keep w_j + Σ_i c_i x_ij; where `keep` is 1 as written, the compiler leaves it out */
+static inline void NAME(add_block)(REAL *w, REAL keep, const REAL *c, const REAL *const *x, ptrdiff_t n) {
     ptrdiff_t j = 0;
     for (; j + PER <= n; j += PER) {
-        part sum = *(part *)(w + j);
+        part sum = keep * *(part *)(w + j);
         UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * *(const part *)(x[i] + j);
         *(part *)(w + j) = sum;
     }
 #if defined(__GNUC__)
     if (LANES == 8 && n - j >= 4) {
-        four sum = *(four *)(w + j);
+        four sum = keep * *(four *)(w + j);
         UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * *(const four *)(x[i] + j);
         *(four *)(w + j) = sum;
         j += 4;
     }
 #endif
     for (; j < n; j++) {
-        REAL sum = w[j];
+        REAL sum = keep * w[j];
         UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * x[i][j];
         w[j] = sum;
     }

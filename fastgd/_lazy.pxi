@@ -5,7 +5,8 @@
 #   OWING     an L1 penalty that a weight owes is taken off before the weight is read (without decay, all of it at once
 #             is the same as a part of it after every update);
 #   TOUCHED   Adagrad, FTRL and lazy Adam leave a weight without a gradient alone;
-#   IDLE      momentum, RMSprop and elastic net at a constant rate have a closed form for it: see _idle.pxi.
+#   IDLE      momentum, RMSprop and elastic net at a constant rate have a closed form for it: see _idle.pxi;
+#   TRUNCATED an L1 penalty is taken from the coordinates of the row alone: see _rules.pxi.
 # All of it is settled at the end of the pass. All else gathers its gradient, and its updates are dense.
 # The sum of the iterates of SCALED and TOUCHED is S V − B with S = Σ scale, so that B ← B + S · (change of V) and idle
 # weights need nothing; it stands where the mean is kept between passes.
@@ -18,6 +19,8 @@ cdef enum:
 cdef LazyKind lazy_kind(const Run* run) noexcept nogil:
     cdef const Method* method = &run.method
     cdef bint constant = method.schedule == CONSTANT
+    if run.rules.l1_on_touched and run.paid != NULL:
+        return TRUNCATED
     if run.rows.indices == NULL or run.batch_size != 1 or run.trace != NULL or method.clip_value > 0:
         return NOT_LAZY
     if method.optimizer == ADAGRAD and method.decay == 0 or method.optimizer == FTRL:
@@ -40,7 +43,8 @@ cdef void open_lazy(Run* run, floating* params, floating* state) noexcept nogil:
     cdef Py_ssize_t j, n = run.net.sizes[0] * run.net.sizes[1]
     cdef floating* mean = state + run.mean * run.net.size
     cdef floating count = <floating>run.counters[AVERAGED]
-    run.lazy.scale, run.lazy.summed = 1, 0
+    run.lazy.scale = 1
+    run.lazy.summed = run.totals[SUMMED] if run.lazy.kind == TRUNCATED and run.rules.average_before_l1 else 0
     if run.lazy.kind == IDLE:
         for j in range(run.net.sizes[0]):
             run.idle.seen[j] = run.counters[UPDATES]
@@ -48,6 +52,8 @@ cdef void open_lazy(Run* run, floating* params, floating* state) noexcept nogil:
     if run.lazy.kind != NOT_LAZY and run.mean >= 0:
         for j in range(n):
             mean[j] *= count if run.lazy.kind == IDLE else -count
+        if run.lazy.summed > 0:
+            add_scaled(mean, <floating>run.lazy.summed, params, n)
 
 
 cdef bint fold(Run* run, floating* params, floating* state) noexcept nogil:
@@ -81,7 +87,9 @@ cdef Py_ssize_t close_lazy(Run* run, floating* params, floating* state) noexcept
     cdef Py_ssize_t j, finite = 0, n = run.net.sizes[0] * run.net.sizes[1]
     cdef floating* mean = state + run.mean * run.net.size
     cdef floating count = <floating>run.counters[AVERAGED]
-    if run.lazy.kind == SCALED or run.lazy.kind == TOUCHED:
+    if run.lazy.kind == TRUNCATED:
+        run.totals[SUMMED] = run.lazy.summed / run.lazy.scale if run.rules.average_before_l1 else 0
+    if run.lazy.kind == SCALED or run.lazy.kind == TOUCHED or run.lazy.kind == TRUNCATED:
         finite = n * fold(run, params, state)
     elif run.lazy.kind == OWING:
         truncate(params, run.paid, run.totals[DEBT], n)
@@ -141,6 +149,9 @@ cdef inline void move_lazily(Run* run, const Now* now, floating* w, floating* st
     cdef floating change
     cdef bint averaged = run.mean >= 0 and run.lazy.summed > 0 and run.lazy.kind != IDLE
     cdef bint by_factor = run.lazy.kind == SCALED or run.lazy.kind == OWING
+    if run.lazy.kind == TRUNCATED:
+        move_truncated(run, now, w, state, factor, x, at, deltas)
+        return
     if run.lazy.kind == SCALED and now.plain.keep != 1:
         decay_scale(run, now.plain.keep, w, state)
     for k in range(run.net.sizes[1]):

@@ -50,10 +50,10 @@ cdef inline void map_layer(const floating* w, const floating* b, const floating*
             outputs[k] = activated(code, parameter, dot(w + k * n, a, n, start))
 
 
-cdef inline void map_sparse(const floating* w, double scale, const floating* b, const floating* x, const Columns* at,
-                            Py_ssize_t n, Py_ssize_t m, ActivationCode code, double parameter,
-                            floating* outputs) noexcept nogil:
-    # the same of a sparse row; the weights are `scale` times what is stored
+cdef inline void map_row(const floating* w, double scale, const floating* b, const floating* x, const Columns* at,
+                         Py_ssize_t n, Py_ssize_t m, ActivationCode code, double parameter,
+                         floating* outputs) noexcept nogil:
+    # the same of a row of any kind; the weights are `scale` times what is stored
     cdef Py_ssize_t k
     cdef floating z
     for k in range(m):
@@ -87,8 +87,8 @@ cdef inline void forward(const Net* net, const floating* params, const floating*
     cdef ActivationCode code
     cdef double parameter
     code, parameter = activation_of(net, 0)
-    if sparse(at):
-        map_sparse(params, scale, b, x, at, n, m, code, parameter, outputs)
+    if sparse(at) or scale != 1:
+        map_row(params, scale, b, x, at, n, m, code, parameter, outputs)
     else:
         map_layer(params, b, x, n, m, code, parameter, False, outputs)
     forward_above(net, params, True, outputs)

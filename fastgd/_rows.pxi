@@ -74,8 +74,8 @@ cdef extern from *:
                         float* q) noexcept nogil
     void add_two_f64(double* w, double c, const double* x, double e, const double* z, Py_ssize_t n) noexcept nogil
     void add_two_f32(float* w, float c, const float* x, float e, const float* z, Py_ssize_t n) noexcept nogil
-    void add_block_f64(double* w, const double* c, const double** x, Py_ssize_t n) noexcept nogil
-    void add_block_f32(float* w, const float* c, const float** x, Py_ssize_t n) noexcept nogil
+    void add_block_f64(double* w, double keep, const double* c, const double** x, Py_ssize_t n) noexcept nogil
+    void add_block_f32(float* w, float keep, const float* c, const float** x, Py_ssize_t n) noexcept nogil
     double gathered_dot_f64_i32(const double* w, const double* x, const int32_t* columns, Py_ssize_t n) noexcept nogil
     double gathered_dot_f64_i64(const double* w, const double* x, const int64_t* columns, Py_ssize_t n) noexcept nogil
     float gathered_dot_f32_i32(const float* w, const float* x, const int32_t* columns, Py_ssize_t n) noexcept nogil
@@ -184,12 +184,13 @@ cdef inline void add_two(floating* w, floating c, const floating* x, floating e,
         add_two_f32(w, c, x, e, z, n)
 
 
-cdef inline void add_block(floating* w, const floating* c, const floating** x, Py_ssize_t n) noexcept nogil:
-    # w_j ← w_j + Σ_i c_i x_ij
+cdef inline void add_block(floating* w, floating keep, const floating* c, const floating** x,
+                           Py_ssize_t n) noexcept nogil:
+    # w_j ← keep · w_j + Σ_i c_i x_ij
     if floating is double:
-        add_block_f64(w, c, x, n)
+        add_block_f64(w, keep, c, x, n)
     else:
-        add_block_f32(w, c, x, n)
+        add_block_f32(w, keep, c, x, n)
 
 
 cdef inline bint all_finite(const floating* w, Py_ssize_t n) noexcept nogil:

@@ -11,6 +11,11 @@ cdef enum:                  # places in `totals`
     BATCH_LOSS = 2          # the same two over the batch that is open
     BATCH_WEIGHT = 3
     DEBT = 4                # Σ λ · l1 of all updates so far
+    UNWEIGHTED = 5          # Σ loss, in this epoch
+    PENALTY = 6             # Σ penalty of the weights before each update, in this epoch
+    SUMMED = 7              # see _rules.pxi
+    SHRUNK = 8
+    TOTALS = 9              # their number
 
 
 cdef enum LazyKind:         # how the weights of a first layer whose rows are sparse are moved: see _lazy.pxi
@@ -19,6 +24,7 @@ cdef enum LazyKind:         # how the weights of a first layer whose rows are sp
     OWING
     TOUCHED
     IDLE
+    TRUNCATED               # of dense rows as well: see _rules.pxi
 
 
 cdef struct Lazy:
@@ -38,10 +44,26 @@ cdef struct Idle:           # see _idle.pxi
     int64_t* seen                   # (d,) the updates that the weights of each column have had
 
 
+cdef struct Rules:          # where the step is another library's: see rules.py
+    bint given
+    double intercept_decay
+    double bias_pull
+    double slope_limit
+    bint visit_zero_weight
+    bint pass_over_zeros
+    bint l1_on_touched
+    bint average_before_l1
+    bint objective
+    const double* squares   # ‖x‖² of each row, where the objective needs them
+    double squared_norm     # ‖W‖² and Σ |W| of the weights as they are
+    double absolute_norm
+
+
 cdef struct Run:
     Net net
     Loss loss
     Method method
+    Rules rules
     Rows rows
     Lazy lazy
     Idle idle
@@ -52,6 +74,7 @@ cdef struct Run:
     Py_ssize_t mean         # that of the mean iterate, or −1
     double* paid            # what of the L1 penalty was paid by each parameter (and room for a copy), or NULL
     bint direct             # each row's update is made from its factors, without its gradient being written
+    bint linear             # and is w ← keep · w − λ g
     bint simple             # and is w ← w − λ g and nothing else
     int64_t* counters
     double* totals
@@ -66,8 +89,10 @@ cdef void plan(Run* run) noexcept:
     run.lazy.kind = lazy_kind(run)
     run.direct = (run.batch_size == 1 and run.method.clip_value == 0
                   and (run.rows.indices == NULL or run.lazy.kind != NOT_LAZY))
-    run.simple = (run.direct and plain(&run.method) and run.method.decay == 0 and run.method.bias_decay == 0
-                  and run.paid == NULL and run.mean < 0 and not passive_aggressive(&run.method))
+    run.linear = (run.direct and plain(&run.method) and run.method.bias_decay == 0 and run.paid == NULL
+                  and run.mean < 0 and not passive_aggressive(&run.method))
+    run.simple = run.linear and run.method.decay == 0 and not run.rules.given
+    run.rules.slope_limit /= run.loss.scale
 
 
 cdef inline void record(Run* run, const floating* params, double loss, double norm, floating* path_out) noexcept nogil:
@@ -144,7 +169,7 @@ cdef inline void move_network(Run* run, const Now* now, floating* params, floati
         params += m * n
         state += m * n
         if net.bias:
-            move_block(&run.method, now, False, params, state, net.size, factor, deltas, m)
+            move_biases(run, now, params, state, factor, deltas, m)
             params += m
             state += m
         a = outputs
@@ -172,8 +197,8 @@ cdef inline void be_aggressive(Run* run, const floating* x, const Columns* at, c
 
 
 cdef inline void step(Run* run, floating* params, floating* state, double weight, double value, const floating* x,
-                      const Columns* at, const floating* outputs, floating* deltas, const floating* t,
-                      floating* path_out) noexcept nogil:
+                      const Columns* at, Py_ssize_t row, const floating* outputs, floating* deltas,
+                      const floating* t, floating* path_out) noexcept nogil:
     # the update of one row, from the factors of its gradient
     cdef double factor = weight * run.loss.scale, norm = 0
     cdef Now now
@@ -189,8 +214,12 @@ cdef inline void step(Run* run, floating* params, floating* state, double weight
     if passive_aggressive(&run.method):
         be_aggressive(run, x, at, outputs, t, deltas)
         factor = weight
+    factor *= clipping(run, norm)
     prepare(&run.method, run.counters[UPDATES] + 1, run.first, run.powers, &now)
-    move_network(run, &now, params, state, <floating>(factor * clipping(run, norm)), x, at, outputs, deltas)
+    if run.rules.squares != NULL and run.lazy.kind != TRUNCATED:
+        follow_norm(run, &now, params + run.net.size - run.net.sizes[1], factor, outputs, deltas,
+                    run.rules.squares[row])
+    move_network(run, &now, params, state, <floating>factor, x, at, outputs, deltas)
     end_update(run, &now, params, state)
 
 
@@ -221,7 +250,7 @@ cdef void close_batch(Run* run, floating* params, floating* state, floating* gra
         at += n
         if net.bias:
             n = net.sizes[layer + 1]
-            move_block(&run.method, &now, False, params + at, state + at, net.size, <floating>factor, gradient + at, n)
+            move_biases(run, &now, params + at, state + at, <floating>factor, gradient + at, n)
             at += n
     end_update(run, &now, params, state)
     memset(gradient, 0, net.size * sizeof(floating))
@@ -244,7 +273,7 @@ cdef inline Py_ssize_t visit_rows(Run* run, floating* params, floating* state, f
         row = order[i] if order != NULL else i
         if weights != NULL:
             weight = weights[row]
-            if weight == 0:
+            if weight == 0 and not run.rules.visit_zero_weight:
                 continue
         x = X + row_at(run.rows, row, &at)
         t = T + row * run.columns
@@ -257,8 +286,10 @@ cdef inline Py_ssize_t visit_rows(Run* run, floating* params, floating* state, f
         backward(net, params, outputs, deltas)
         run.totals[LOSS] += weight * value
         run.totals[WEIGHT] += weight
+        if run.rules.given and not by_rules(run, params + net.size - K, value, x, &at, deltas):
+            continue
         if run.direct:
-            step(run, params, state, weight, value, x, &at, outputs, deltas, t, path_out)
+            step(run, params, state, weight, value, x, &at, row, outputs, deltas, t, path_out)
             continue
         factor = weight * run.loss.scale
         if passive_aggressive(&run.method):
@@ -285,7 +316,7 @@ cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating
     cdef floating* gradient_before = state_before + run.slots * size
     cdef floating* outputs = gradient_before + (0 if run.direct else size)
     cdef int64_t[5] counters
-    cdef double[5] totals
+    cdef double[TOTALS] totals
     run.idle.seen = <int64_t*>work
     memcpy(params_before, params, size * sizeof(floating))
     memcpy(state_before, state, run.slots * size * sizeof(floating))
@@ -300,12 +331,16 @@ cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating
         run.powers[0] = whole_power(run.method.numbers[0], run.first)
         run.powers[1] = whole_power(run.method.numbers[1], run.first)
     open_lazy(run, params, state)
-    if in_blocks(run) and one_unit(run):
-        reached = visit_blocks(run, run.net.sizes[0], run.net.bias, params, X, T, weights, order, start, stop)
-    elif in_blocks(run) and across_units(run):
+    if run.rules.given:
+        measure(run, params)
+    if in_blocks(run) and one_unit(run) and run.simple:
+        reached = visit_blocks(run, params, X, T, weights, order, start, stop, True)
+    elif in_blocks(run) and one_unit(run):
+        reached = visit_blocks(run, params, X, T, weights, order, start, stop, False)
+    elif in_blocks(run) and run.simple and across_units(run):
         reached = visit_across_units(run, params, outputs, outputs + run.net.units, outputs + 2 * run.net.units,
                                      X, T, weights, order, start, stop)
-    elif in_blocks(run):
+    elif in_blocks(run) and run.simple:
         reached = visit_unit_blocks(run, params, outputs, outputs + run.net.units, outputs + 2 * run.net.units, X,
                                     T, weights, order, start, stop)
     elif one_by_one(run):

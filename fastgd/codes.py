@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from fastgd.losses import Loss
 from fastgd.method import Method
 from fastgd.optimizers import FTRL, SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from fastgd.reference import Net
+from fastgd.rules import Rules
 from fastgd.schedules import InvScaling, Optimal
 
 Array = npt.NDArray[Any]
@@ -75,8 +77,13 @@ def schedule_numbers(method: Method, loss: Loss, rates: Array | None) -> tuple[i
     return int(_kernels.ScheduleCode[schedule.name.upper()]), numbers, None
 
 
+def rules_numbers(rules: Rules) -> tuple[Any, ...]:
+    """Return whether there are rules, and their values in the order of their fields."""
+    return rules != Rules(), *(getattr(rules, field.name) for field in fields(rules))  # type: ignore[arg-type]
+
+
 def method_numbers(method: Method, loss: Loss, lr: float | None = None, rates: Array | None = None) -> tuple[Any, ...]:
-    """Return all of the method: optimizer, schedule, decay, debt, average, clipping and rows of the optimizer's state.
+    """Return all of the method: optimizer, schedule, decay, debt, average, clipping, rows of the state and rules.
 
     ``lr`` takes the place of the optimizer's where a schedule by epoch gives it, ``rates`` that of the schedule.
     """
@@ -94,4 +101,5 @@ def method_numbers(method: Method, loss: Loss, lr: float | None = None, rates: A
         method.clip_value or 0.0,
         method.clip_norm or 0.0,
         optimizer.slots,
+        rules_numbers(method.rules),
     )

@@ -66,7 +66,7 @@ def sample_weights(value: npt.ArrayLike | None, rows: int, dtype: np.dtype[Any])
 class Slice:
     """What one call of a pass reads: places ``start`` to ``stop`` of ``order`` in X, T and weights.
 
-    X is dense (n, d), or the values of CSR rows with their ``indices`` and ``indptr``.
+    X is dense (n, d), or the values of CSR rows with their ``indices`` and ``indptr``; ``squares`` are the rows' ‖x‖².
     """
 
     X: Array
@@ -77,6 +77,7 @@ class Slice:
     stop: int
     indices: Array | None = None
     indptr: Array | None = None
+    squares: Array | None = None
 
     def visits(self) -> int:
         """Return how many of the rows have a weight above zero."""
@@ -98,7 +99,10 @@ class Slice:
 
 @dataclass
 class Rows:
-    """Checked rows: X (n, d) as it was given, T (n, K) or (n, 1) and weights (n,) ready for a pass."""
+    """Checked rows: X (n, d) as it was given, T (n, K) or (n, 1) and weights (n,) ready for a pass.
+
+    ``squares`` (n,) are the rows' ‖x‖², once a pass has asked for them.
+    """
 
     X: Array | CSR
     T: Array
@@ -107,6 +111,7 @@ class Rows:
     vector_target: bool = False
     signed_labels: bool = False
     name: str = "X"
+    squares: Array | None = None
 
     @property
     def in_place(self) -> bool:
@@ -132,7 +137,7 @@ class Rows:
         """Return what a pass over places ``start`` to ``stop`` of the order reads, converted if it must be."""
         if self.in_place:
             x, indices, indptr = self._ready(self.X)
-            return Slice(x, self.T, self.weights, order, start, stop, indices, indptr)
+            return Slice(x, self.T, self.weights, order, start, stop, indices, indptr, self.squares)
         return self.part(start, stop) if order is None else self._of(order[start:stop], stop - start)
 
     def part(self, start: int, stop: int) -> Slice:
@@ -142,7 +147,8 @@ class Rows:
     def _of(self, chosen: Any, rows: int) -> Slice:
         x, indices, indptr = self._ready(self.X[chosen])
         weights = None if self.weights is None else self.weights[chosen]
-        return Slice(x, self.T[chosen], weights, None, 0, rows, indices, indptr)
+        squares = None if self.squares is None else self.squares[chosen]
+        return Slice(x, self.T[chosen], weights, None, 0, rows, indices, indptr, squares)
 
     def _ready(self, X: Array | CSR) -> tuple[Array, Array | None, Array | None]:
         if not isinstance(X, CSR):

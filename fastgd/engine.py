@@ -13,7 +13,7 @@ from fastgd import _kernels, codes, data, reference
 from fastgd.losses import Loss
 from fastgd.method import Method
 from fastgd.optimizers import SGD
-from fastgd.reference import AVERAGED, DEBT, EPOCH, LOSS, OPEN, UPDATES
+from fastgd.reference import AVERAGED, DEBT, EPOCH, LOSS, OPEN, SHRUNK, SUMMED, UPDATES
 from fastgd.schedules import Adaptive
 
 Array = npt.NDArray[Any]
@@ -156,11 +156,20 @@ def mean_gradient(net: Net, rows: data.Rows, loss: Loss) -> tuple[float, Array]:
     return float(engine.totals[LOSS]) / len(rows), gradient
 
 
+def square_norms(rows: data.Rows, net: Net) -> Array:
+    """Return ‖x‖² of each row (n,)."""
+    squares = np.empty(len(rows))
+    for start, stop in _in_slices(net, rows):
+        part = rows.part(start, stop)
+        _kernels.square_norms(part.X.reshape(-1), part.indices, part.indptr, net.in_features, squares[start:stop])
+    return squares
+
+
 class Engine:
     """Everything that the next update needs, and the calls that make updates.
 
     ``params`` (P,), ``state`` (slots · P,), ``paid`` (2P,) or None, ``gradient`` (P,), ``counters`` (5,) and
-    ``totals`` (5,) are changed in place by the passes alone, each call wholly or not at all; so an interruption
+    ``totals`` (9,) are changed in place by the passes alone, each call wholly or not at all; so an interruption
     between two calls finds them consistent. ``params`` are the model's own, unless iterates are averaged: then the
     model shows their mean, the last row of the state.
     """
@@ -176,7 +185,7 @@ class Engine:
         self.paid = np.zeros(2 * given.size) if method.penalty is not None and method.penalty.l1 > 0 else None
         self.gradient = np.zeros_like(given)
         self.counters = np.zeros(5, np.int64)
-        self.totals = np.zeros(5)
+        self.totals = np.zeros(reference.TOTALS)
         self._work = np.empty(work_size(net, self._rows_of_state), self.dtype)
         self._passes: Any = _kernels if loss.compiled else reference
         self._net = codes.net_numbers(net)
@@ -213,11 +222,17 @@ class Engine:
         if self.watched:
             self.shown[:] = self.net.params
 
+    def restart(self) -> None:
+        """Forget what scikit-learn forgets between two calls: what L1 is owed, and what its means rest on."""
+        self.totals[[DEBT, SUMMED, SHRUNK]] = 0
+        if self.paid is not None:
+            self.paid[:] = 0
+
     # ------------------------------------------------------------------------------------------------------- updates
 
     def _one_sample(self) -> Callable[[Any, Any], float | None]:
         schedule = self.method.schedule
-        if not self.loss.compiled or self.watched or schedule.name not in codes.IN_C:
+        if not self.loss.compiled or self.watched or schedule.name not in codes.IN_C or self.method.rules.objective:
             return lambda x, t: None
         return _kernels.OneSample(
             self.params, self.state, self.paid, self.gradient, self._work, self.counters, self.totals,
@@ -243,7 +258,8 @@ class Engine:
 
     def _updates(self, part: data.Slice, close: bool) -> int:
         # how many the slice will make
-        rows = int(self.counters[OPEN]) + part.visits()
+        visits = part.stop - part.start if self.method.rules.visit_zero_weight else part.visits()
+        rows = int(self.counters[OPEN]) + visits
         return (rows + close * (self.batch_size - 1)) // self.batch_size
 
     def visit(
@@ -254,14 +270,16 @@ class Engine:
         on_slice: Callable[[int], None] | None = None,
         on_trace: Callable[[Array, Array], None] | None = None,
     ) -> None:
-        """Visit the rows from place ``start`` of the order to its end, slice by slice.
+        """Visit the rows from place ``start`` of the order to its end, slice by slice; an order may leave rows out.
 
         ``on_slice`` is called with the number of rows after each slice, ``on_trace`` with the losses and norms
         (updates, 2) and the parameters (updates, P) of its updates.
         """
-        step = self._slice_rows(rows, on_trace is not None)
-        while start < len(rows):
-            stop = min(start + step, len(rows))
+        step, end = self._slice_rows(rows, on_trace is not None), len(rows) if order is None else len(order)
+        if self.method.rules.objective and self.method.penalty is not None and rows.squares is None:
+            rows.squares = square_norms(rows, self.net)
+        while start < end:
+            stop = min(start + step, end)
             self._visit_slice(rows, order, start, stop, on_trace)
             if on_slice is not None:
                 on_slice(stop - start)
@@ -308,7 +326,7 @@ class Engine:
             bad = self._passes.train_pass(
                 self.params, self.state, self.paid, self.gradient, self._work, self.counters, self.totals,
                 part.X.reshape(-1), part.indices, part.indptr, part.T, part.weights, part.order, part.start, part.stop,
-                net, loss, method, self.batch_size, close, trace, path,
+                net, loss, method, self.batch_size, close, trace, path, part.squares,
             )  # fmt: skip
         finally:  # what an interrupted pass has done is recorded too
             self.show()
@@ -335,11 +353,12 @@ class Engine:
         """Make one update by the mean gradient of the rows, beside any open batch; return their mean loss before."""
         aside = copy.copy(self)
         aside.batch_size = len(rows)
-        aside.gradient, aside.totals, aside.counters = np.zeros_like(self.params), np.zeros(5), self.counters.copy()
-        aside.counters[OPEN], aside.totals[DEBT] = 0, self.totals[DEBT]
+        aside.gradient = np.zeros_like(self.params)
+        aside.totals, aside.counters = self.totals.copy(), self.counters.copy()
+        aside.counters[OPEN], aside.totals[:DEBT] = 0, 0
         try:
             aside._visit_slice(rows, None, 0, len(rows), on_trace, close=True)
         finally:
             self.counters[[UPDATES, AVERAGED]] = aside.counters[[UPDATES, AVERAGED]]
-            self.totals[DEBT] = aside.totals[DEBT]
+            self.totals[DEBT:] = aside.totals[DEBT:]
         return float(aside.totals[LOSS] / aside.totals[reference.WEIGHT])

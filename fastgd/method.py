@@ -14,6 +14,7 @@ from fastgd.losses import Loss
 from fastgd.optimizers import FTRL, Adam, Optimizer
 from fastgd.penalties import Penalty
 from fastgd.registry import check_count, check_number
+from fastgd.rules import Rules
 from fastgd.schedules import Constant, PassiveAggressive, Schedule
 
 __all__ = ["Method"]
@@ -41,6 +42,8 @@ class Method:
         The largest |∂C/∂w| of an update for each parameter.
     clip_norm : float, optional
         The largest ‖∂C/∂w‖ of an update over all parameters, after ``clip_value``.
+    rules : Rules, default ``Rules()``
+        Where the step is another library's.
 
     Examples
     --------
@@ -56,6 +59,7 @@ class Method:
     average: int = 0
     clip_value: float | None = None
     clip_norm: float | None = None
+    rules: Rules = Rules()  # noqa: RUF009 - it is frozen
 
     @classmethod
     def make(
@@ -70,6 +74,7 @@ class Method:
         average: bool | int = False,
         clip_value: float | None = None,
         clip_norm: float | None = None,
+        rules: Rules = Rules(),  # noqa: B008 - it is frozen
     ) -> Method:
         """Return the method of these choices, or refuse what makes no sense for the loss and the model.
 
@@ -86,6 +91,8 @@ class Method:
             Whether to average, from the first update or from that number on.
         clip_value, clip_norm : float, optional
             Above 0.
+        rules : Rules, default ``Rules()``
+            Others than these need plain SGD, one sample at a time, and a model without hidden layers.
 
         Raises
         ------
@@ -99,9 +106,11 @@ class Method:
             int(average) if isinstance(average, (bool, np.bool_)) else check_count("average", average, low=0),
             None if clip_value is None else check_number("clip_value", clip_value, open_below=True),
             None if clip_norm is None else check_number("clip_norm", clip_norm, open_below=True),
+            rules,
         )
         method._check_penalty()
         method._check_schedule(loss, sizes, batch_size)
+        method._check_rules(sizes, batch_size)
         return method
 
     def _check_penalty(self) -> None:
@@ -141,6 +150,27 @@ class Method:
         for name in ("clip_value", "clip_norm"):
             if getattr(self, name) is not None:
                 raise ValueError(f"{given} {name}={getattr(self, name)!r}; allowed is None")
+
+    def _check_rules(self, sizes: Sequence[int], batch_size: int) -> None:
+        if not isinstance(self.rules, Rules):
+            raise TypeError(f"rules must be an instance of fastgd.rules.Rules, not {self.rules!r}")
+        if self.rules == Rules():
+            return
+        given = f"rules={self.rules!r} do not go with"
+        if not self.optimizer.is_plain or self.optimizer.weight_decay:
+            raise ValueError(f"{given} optimizer={self.optimizer!r}; allowed is SGD without momentum and weight_decay")
+        if batch_size != 1:
+            raise ValueError(f"{given} batch_size={batch_size!r}; allowed is 1")
+        if len(sizes) != 2:
+            raise ValueError(f"{given} a network of sizes {tuple(sizes)!r}; allowed are models without hidden layers")
+        if self.clip_value is not None:
+            raise ValueError(f"{given} clip_value={self.clip_value!r}; allowed are None and clip_norm")
+        if self.penalty is None:
+            return
+        if self.penalty.include_bias:
+            raise ValueError(f"{given} penalty={self.penalty!r}; allowed is include_bias=False")
+        if self.penalty.l1 and self.rules.objective and not self.rules.l1_on_touched:
+            raise ValueError(f"{given} penalty={self.penalty!r}; with L1, objective=True needs l1_on_touched=True")
 
     def penalised(self, on_weight: Array) -> Array:
         """Return whether the penalty acts on each parameter, from whether each is a weight (P,)."""

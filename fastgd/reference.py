@@ -18,12 +18,20 @@ from fastgd.layout import Shape, layers
 from fastgd.losses import Loss
 from fastgd.method import Method
 from fastgd.penalties import truncate
+from fastgd.rules import Rules
 from fastgd.schedules import PassiveAggressive
 
 Array = npt.NDArray[Any]
 
 EPOCH, POSITION, UPDATES, OPEN, AVERAGED = range(5)  # places in `counters`; the first is the trainer's
 LOSS, WEIGHT, BATCH_LOSS, BATCH_WEIGHT, DEBT = range(5)  # places in `totals`
+UNWEIGHTED, PENALTY, SUMMED, SHRUNK = range(5, 9)  # and those of Rules
+TOTALS = 9
+
+
+def shrunk_limit(dtype: np.dtype[Any]) -> float:
+    """Return below which product of its decays scikit-learn multiplies it into the weights."""
+    return 1e-9 if dtype == np.float64 else 1e-6
 
 
 class Net(Shape, Protocol):
@@ -105,21 +113,26 @@ class _Pass:
         self.changed = [params, state, gradient, counters, totals, *([] if paid is None else [paid])]
         self.before = [array.copy() for array in self.changed]
         self.first = int(counters[UPDATES])
+        self.touched: Array | slice = slice(None)
 
     def undo(self) -> None:
         for array, old in zip(self.changed, self.before, strict=True):
             array[:] = old
 
-    def visit(self, x: Array, t: Array, weight: float, batch_size: int) -> bool:
-        """Visit a row; return whether its loss is finite."""
-        params, totals = self.params, self.totals
+    def visit(self, x: Array, touched: Array | slice, t: Array, weight: float, batch_size: int) -> bool:
+        """Visit a row, which stores the columns ``touched``; return whether its loss is finite."""
+        params, totals, rules = self.params, self.totals, self.method.rules
         outputs = _forward(self.net, params, x)
         value = float(self.loss.value(outputs[-1], t))
         if not np.isfinite(value):
             return False
         totals[LOSS] += weight * value
         totals[WEIGHT] += weight
-        slope = self.loss.slope(outputs[-1], t)
+        self.touched = touched
+        self.sum_objective(value)
+        if rules.pass_over_zeros and self.method.schedule.name == "pa1" and not x.any():
+            return True
+        slope = np.clip(self.loss.slope(outputs[-1], t), -rules.slope_limit, rules.slope_limit)
         direction = params.dtype.type(weight) * _backward(self.net, params, outputs, slope)
         if batch_size == 1:
             self.record(value, direction)
@@ -164,14 +177,70 @@ class _Pass:
         if method.penalty is not None and method.optimizer.is_plain and rate > 0:
             decay = np.minimum(decay, 1 / rate)  # an L2 penalty shrinks a weight to zero, not past it
         gradient = method.clip(gradient).astype(params.dtype)
+        before = params.copy()
         method.optimizer.update(params, self.state, gradient, rate, decay, step, self.on_weight)
+        if method.rules != Rules():
+            self.move_bias(before, rate)
         self.counters[UPDATES] += 1
+        averaged = method.average and step >= method.average
+        if averaged and method.rules.average_before_l1:
+            self.add_to_mean()
         if method.penalty is not None and self.paid is not None:
             self.totals[DEBT] += rate * method.penalty.l1
-            truncate(params, self.paid, self.totals[DEBT], method.penalised(self.on_weight))
-        if method.average and step >= method.average:
-            self.counters[AVERAGED] += 1
-            self.mean += params.dtype.type(1 / self.counters[AVERAGED]) * (params - self.mean)
+            self.settle(rate)
+        if averaged and not method.rules.average_before_l1:
+            self.add_to_mean()
+
+    def add_to_mean(self) -> None:
+        """Take the iterate into the mean."""
+        self.counters[AVERAGED] += 1
+        self.mean += self.params.dtype.type(1 / self.counters[AVERAGED]) * (self.params - self.mean)
+
+    # ------------------------------------------------------------------------------------------------------ by Rules
+
+    def move_bias(self, before: Array, rate: float) -> None:
+        """Bring each bias to b + κ (its move − λ ν)."""
+        rules, biases = self.method.rules, ~self.on_weight
+        moved = self.params[biases] - before[biases] - rate * rules.bias_pull
+        self.params[biases] = before[biases] + rules.intercept_decay * moved
+
+    def sum_objective(self, value: float) -> None:
+        """Add the loss, and the penalty of the weights and ν b, but for passive-aggressive schedules the loss alone."""
+        method = self.method
+        if not method.rules.objective:
+            return
+        self.totals[UNWEIGHTED] += value
+        if not isinstance(method.schedule, PassiveAggressive):
+            biases = np.sum(self.params[~self.on_weight], dtype=np.float64)
+            price = 0.0 if method.penalty is None else method.penalty.value(self.params[self.on_weight])
+            self.totals[PENALTY] += price + method.rules.bias_pull * biases
+
+    def settle(self, rate: float) -> None:
+        """Take off what is owed to L1: everywhere, or by ``l1_on_touched`` in the row's columns alone.
+
+        With ``average_before_l1`` the mean takes it as taken off since averaging began. Let W = shrunk · V, where the
+        decays have brought ``shrunk`` to what it is and V is what scikit-learn stores: all iterates' V lose alike.
+        """
+        method, totals = self.method, self.totals
+        mask = method.penalised(self.on_weight).copy()
+        if method.rules.l1_on_touched:
+            weights, _ = next(iter(layers(self.net, mask)))
+            kept = weights[:, self.touched].copy()
+            weights[:] = False
+            weights[:, self.touched] = kept
+        before = self.params.copy()
+        truncate(self.params, self.paid, totals[DEBT], mask)
+        if method.rules.average_before_l1 and method.average:
+            keep = max(0.0, 1 - rate * method.penalty.l2)
+            shrunk = (totals[SHRUNK] or 1.0) * keep
+            if shrunk < shrunk_limit(self.params.dtype):
+                shrunk, totals[SUMMED] = 1.0, 0.0
+            elif keep:
+                totals[SUMMED] /= keep
+            totals[SHRUNK] = shrunk
+            if self.counters[UPDATES] >= method.average:
+                totals[SUMMED] += 1
+                self.mean += (totals[SUMMED] / self.counters[AVERAGED]) * (self.params - before)
 
 
 def train_pass(
@@ -197,6 +266,7 @@ def train_pass(
     close: bool,
     trace_out: Array | None,
     path_out: Array | None,
+    squares: Array | None = None,
 ) -> int:
     """Visit the rows ``order[start:stop]``; return −1, or the place of a row that is not finite, all undone.
 
@@ -209,7 +279,9 @@ def train_pass(
                 row = place if order is None else int(order[place])
                 weight = 1.0 if weights is None else float(weights[row])
                 x = _row(X, indices, indptr, row, net.sizes[0])
-                if weight and not run.visit(x, T[row], weight, batch_size):
+                touched = slice(None) if indices is None else indices[int(indptr[row]) : int(indptr[row + 1])]
+                visited = weight or run.method.rules.visit_zero_weight
+                if visited and not run.visit(x, touched, T[row], weight, batch_size):
                     run.undo()
                     return place
             if close and counters[OPEN] > 0:

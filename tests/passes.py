@@ -45,7 +45,7 @@ class Pass:
     close: bool = True
     trace: bool = False
     counters: Any = field(default_factory=lambda: np.zeros(5, np.int64))
-    totals: Any = field(default_factory=lambda: np.zeros(5))
+    totals: Any = field(default_factory=lambda: np.zeros(reference.TOTALS))
     params: Any = None
 
     def __post_init__(self) -> None:
@@ -97,12 +97,17 @@ class Pass:
         if self.trace:
             traced = [np.zeros((stop - start + 1, 2)), np.zeros((stop - start + 1, size), dtype)]
         self.trace_out, self.path_out = traced
+        squares = None
+        if self.method.rules.objective:
+            squares = np.empty(self.rows)
+            X, indices, indptr = self.data()
+            _kernels.square_norms(X, indices, indptr, self.X.shape[1], squares)
         work = np.empty(engine.work_size(self.net, len(self.state)), dtype)
         return int(
             passes.train_pass(
                 self.params, self.state.reshape(-1), self.paid, self.gradient, work, self.counters, self.totals,
                 *self.data(), self.T, self.weights, self.order, start, stop, *self.choices(passes, stop - start + 1),
-                self.batch_size, self.close, self.trace_out, self.path_out,
+                self.batch_size, self.close, self.trace_out, self.path_out, squares,
             )
         )  # fmt: skip
 

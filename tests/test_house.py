@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 #: module by floor; a module imports only from floors below its own
 FLOORS = [
     {"_cpu", "_kernels", "registry", "extras", "files", "arrays"},
-    {"_load", "losses", "activations", "optimizers", "penalties", "layout", "sparse"},
+    {"_load", "losses", "activations", "optimizers", "penalties", "layout", "sparse", "rules"},
     {"targets", "schedules"},
     {"data"},
     {"method"},
@@ -35,7 +35,7 @@ FLOORS = [
     {"trainer"},
     {"training", "table", "plot", "choices", "classes"},
     {"predictor"},
-    {"tasks"},
+    {"tasks", "estimators"},
     {"cli"},
 ]
 FLOOR = {module: number for number, floor in enumerate(FLOORS) for module in floor}
