@@ -74,7 +74,7 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, const floating* X, co
                                     bint simple) noexcept nogil:
     # BLOCK steps at once, and the same steps: with a_i = −λ_i · weight_i · slope_i, one after another for k = 0, 1, …
     #     y_k = w·x_k + b + Σ_{i<k} a_i (x_i·x_k + 1),   and at the end   w ← w + Σ_i a_i x_i,   b ← b + Σ_i a_i.
-    # Where step i also shrinks the weights by keep_i, it shrinks with them all w·x_k of rows to come and all a_j, j < i.
+    # Where step i also shrinks the weights by keep_i, it shrinks with them every w·x_k to come and every a_j, j < i.
     # Returns the place that it reached. Fewer rows, and a block with anything that is not finite, are left to
     # visit_rows, which names the row.
     cdef Py_ssize_t place = start, reached = start, seen, d = run.rows.d

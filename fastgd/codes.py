@@ -79,7 +79,7 @@ def schedule_numbers(method: Method, loss: Loss, rates: Array | None) -> tuple[i
 
 def rules_numbers(rules: Rules) -> tuple[Any, ...]:
     """Return whether there are rules, and their values in the order of their fields."""
-    return rules != Rules(), *(getattr(rules, field.name) for field in fields(rules))  # type: ignore[arg-type]
+    return rules != Rules(), *(getattr(rules, field.name) for field in fields(rules))
 
 
 def method_numbers(method: Method, loss: Loss, lr: float | None = None, rates: Array | None = None) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ from fastgd.activations import Activation
 from fastgd.layout import Shape, layers
 from fastgd.losses import Loss
 from fastgd.method import Method
-from fastgd.penalties import truncate
+from fastgd.penalties import Penalty, truncate
 from fastgd.rules import Rules
 from fastgd.schedules import PassiveAggressive
 
@@ -50,13 +50,14 @@ def on_weights(net: Net) -> Array:
     return mask
 
 
-def _row(X: Array, indices: Array | None, indptr: Array | None, row: int, features: int) -> Array:
+def _row(X: Array, indices: Array | None, indptr: Array | None, row: int, features: int) -> tuple[Array, Array | slice]:
+    # the row as a dense one, and the columns that it stores
     if indices is None or indptr is None:
-        return X[row * features : (row + 1) * features]
+        return X[row * features : (row + 1) * features], slice(None)
     x = np.zeros(features, X.dtype)
     stored = slice(int(indptr[row]), int(indptr[row + 1]))
     x[indices[stored]] = X[stored]
-    return x
+    return x, indices[stored]
 
 
 def _forward(net: Net, params: Array, x: Array) -> list[Array]:
@@ -187,7 +188,7 @@ class _Pass:
             self.add_to_mean()
         if method.penalty is not None and self.paid is not None:
             self.totals[DEBT] += rate * method.penalty.l1
-            self.settle(rate)
+            self.settle(rate, method.penalty, self.paid)
         if averaged and not method.rules.average_before_l1:
             self.add_to_mean()
 
@@ -215,7 +216,7 @@ class _Pass:
             price = 0.0 if method.penalty is None else method.penalty.value(self.params[self.on_weight])
             self.totals[PENALTY] += price + method.rules.bias_pull * biases
 
-    def settle(self, rate: float) -> None:
+    def settle(self, rate: float, penalty: Penalty, paid: Array) -> None:
         """Take off what is owed to L1: everywhere, or by ``l1_on_touched`` in the row's columns alone.
 
         With ``average_before_l1`` the mean takes it as taken off since averaging began. Let W = shrunk · V, where the
@@ -229,9 +230,9 @@ class _Pass:
             weights[:] = False
             weights[:, self.touched] = kept
         before = self.params.copy()
-        truncate(self.params, self.paid, totals[DEBT], mask)
+        truncate(self.params, paid, totals[DEBT], mask)
         if method.rules.average_before_l1 and method.average:
-            keep = max(0.0, 1 - rate * method.penalty.l2)
+            keep = max(0.0, 1 - rate * penalty.l2)
             shrunk = (totals[SHRUNK] or 1.0) * keep
             if shrunk < shrunk_limit(self.params.dtype):
                 shrunk, totals[SUMMED] = 1.0, 0.0
@@ -278,8 +279,7 @@ def train_pass(
             for place in range(start, stop):
                 row = place if order is None else int(order[place])
                 weight = 1.0 if weights is None else float(weights[row])
-                x = _row(X, indices, indptr, row, net.sizes[0])
-                touched = slice(None) if indices is None else indices[int(indptr[row]) : int(indptr[row + 1])]
+                x, touched = _row(X, indices, indptr, row, net.sizes[0])
                 visited = weight or run.method.rules.visit_zero_weight
                 if visited and not run.visit(x, touched, T[row], weight, batch_size):
                     run.undo()
@@ -301,7 +301,7 @@ def predict_pass(
 ) -> None:
     """Write the raw predictions for the rows of X into ``y_out`` (n, K)."""
     for row in range(y_out.shape[0]):
-        y_out[row] = _forward(net, params, _row(X, indices, indptr, row, net.sizes[0]))[-1]
+        y_out[row] = _forward(net, params, _row(X, indices, indptr, row, net.sizes[0])[0])[-1]
 
 
 def loss_pass(
@@ -321,7 +321,7 @@ def loss_pass(
         weight = 1.0 if weights is None else float(weights[row])
         if weight == 0:
             continue
-        y = _forward(net, params, _row(X, indices, indptr, row, net.sizes[0]))[-1]
+        y = _forward(net, params, _row(X, indices, indptr, row, net.sizes[0])[0])[-1]
         value = float(loss.value(y, T[row]))
         if not np.isfinite(value):
             return total, total_weight, row
