@@ -3,6 +3,10 @@
 cdef enum:
     BLOCK_BYTES = 4096      # a row's size up to which blocks pay
     AHEAD_BYTES = 2048      # and up to which this block and the next fit into the first level of cache together
+    ASKED_BYTES = 16384     # of rows that are asked for further ahead where they come from afar,
+    MOST_ASKED = 24         # at most so many;
+    STREAM_BYTES = 256      # in order, only longer rows, and of more than
+    FAR_BYTES = 1 << 24
 
 
 cdef struct Decayed:        # what decays, a rule or the objective change along a block, as it is after the steps so far
@@ -52,6 +56,34 @@ cdef inline double step_in_block(Run* run, Py_ssize_t k, const floating* t, cons
     return weight[k] * value
 
 
+cdef Py_ssize_t rows_asked_for(const Run* run, bint ordered, Py_ssize_t rows) noexcept nogil:
+    # how many rows ahead, or 0: the hardware foresees short rows in order, and those that the third level of cache has
+    cdef Py_ssize_t size = run.rows.d * run.itemsize
+    if size * rows <= (NEAR_BYTES if ordered else FAR_BYTES) or not ordered and size <= STREAM_BYTES:
+        return 0
+    return min(MOST_ASKED, 1 + ASKED_BYTES // size)
+
+
+cdef void ask_for_rows(const Run* run, const floating* X, const floating* T, const floating* weights,
+                       const int64_t* order, Py_ssize_t place, Py_ssize_t stop) noexcept nogil:
+    # into the second level of cache: more can be on their way there than into the first
+    cdef Py_ssize_t row, at, size = run.rows.d * run.itemsize
+    KEEP_CALLS()
+    for place in range(place, stop):
+        row = order[place] if order != NULL else place
+        at = 0
+        while at < size:
+            PREFETCH_FAR(<const char*>(X + row * run.rows.d) + at)
+            at += LINE_BYTES
+        PREFETCH_FAR(X + (row + 1) * run.rows.d - 1)    # it may end in one more line
+        if order != NULL:
+            PREFETCH_FAR(T + row)
+            if weights != NULL:
+                PREFETCH_FAR(weights + row)
+            if run.rules.squares != NULL:
+                PREFETCH_FAR(run.rules.squares + row)
+
+
 cdef inline bint gather(const Run* run, const floating* X, const floating* T, const floating* weights,
                         const int64_t* order, Py_ssize_t* place, Py_ssize_t stop, const floating** x, floating* t,
                         double* weight, double* square) noexcept nogil:
@@ -77,7 +109,7 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, const floating* X, co
     # Where step i also shrinks the weights by keep_i, it shrinks with them every w·x_k to come and every a_j, j < i.
     # Returns the place that it reached. Fewer rows, and a block with anything that is not finite, are left to
     # visit_rows, which names the row.
-    cdef Py_ssize_t place = start, reached = start, seen, d = run.rows.d
+    cdef Py_ssize_t place = start, reached = start, seen = start, d = run.rows.d
     cdef const floating* x[BLOCK]
     cdef const floating* next[BLOCK]
     cdef floating t[2 * BLOCK]
@@ -88,6 +120,7 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, const floating* X, co
     cdef double loss_sum
     cdef Decayed so_far
     cdef bint ahead = d * sizeof(floating) <= AHEAD_BYTES
+    cdef Py_ssize_t asked = rows_asked_for(run, order != NULL, stop - start)
     cdef bint more = gather(run, X, T, weights, order, &place, stop, next, t + BLOCK, weight + BLOCK,
                             so_far.square + BLOCK)
     while more:
@@ -98,6 +131,8 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, const floating* X, co
             memcpy(so_far.square, so_far.square + BLOCK, BLOCK * sizeof(double))
             so_far.bias, so_far.kept = w[d] if run.net.bias else 0, 1
             so_far.squared_norm, so_far.unweighted, so_far.penalty = run.rules.squared_norm, 0, 0
+        if asked > 0:
+            ask_for_rows(run, X, T, weights, order, min(seen + asked, stop), min(place + asked, stop))
         seen = place
         more = gather(run, X, T, weights, order, &place, stop, next, t + BLOCK, weight + BLOCK, so_far.square + BLOCK)
         block_sums(w, x, d, w[d] if run.net.bias else 0, m, g, &next[0] if ahead else &x[0])

@@ -96,6 +96,7 @@ cdef extern from *:
                                  const int64_t* next, Py_ssize_t m) noexcept nogil
     void PREFETCH(const void* address) noexcept nogil
     void PREFETCH_FAR(const void* address) noexcept nogil
+    void KEEP_CALLS() noexcept nogil
     enum:
         BLOCK
         PAIRS
@@ -210,6 +211,11 @@ def build_info():
 # ------------------------------------------------------------------------------------------------------------- rows
 # A row is its values x and, beside them, where they stand: in columns 0, 1, 2, … of a dense row, or in those that a
 # CSR matrix names, whose indices are of either width. What follows is dispatched once a row.
+
+cdef enum:
+    NEAR_BYTES = 1 << 20            # that stay in the second level of cache, more or less
+    LINE_BYTES = 64
+
 
 cdef struct Columns:                # of one row
     Py_ssize_t n                    # values

@@ -4,8 +4,6 @@
 # the weights are more than a cache holds, those that a row meets.
 
 cdef enum:
-    NEAR_BYTES = 1 << 20    # of weights that stay in the second level of cache, more or less
-    LINE_BYTES = 64
     ROWS_AHEAD = 4
     WEIGHTS_AHEAD = 2       # rows whose weights are asked for
     MOST_AHEAD = 2048       # numbers of a row, which more of its kind would push out before they are read

@@ -331,8 +331,7 @@ cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating
         run.powers[0] = whole_power(run.method.numbers[0], run.first)
         run.powers[1] = whole_power(run.method.numbers[1], run.first)
     open_lazy(run, params, state)
-    if run.rules.given:
-        measure(run, params)
+    measure(run, params)
     if in_blocks(run) and one_unit(run) and run.simple:
         reached = visit_blocks(run, params, X, T, weights, order, start, stop, True)
     elif in_blocks(run) and one_unit(run):
