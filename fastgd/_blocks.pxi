@@ -1,12 +1,13 @@
 # ----------------------------------------------------------------------------------------------------------- blocks
 
 cdef enum:
-    BLOCK_BYTES = 4096      # a row's size up to which blocks pay
+    BLOCK_BYTES = 4096      # a row's size up to which blocks pay,
+    BLOCK_BYTES_AFAR = 16384    # and where rows come from afar in an order that the hardware cannot foresee
     AHEAD_BYTES = 2048      # and up to which this block and the next fit into the first level of cache together
-    ASKED_BYTES = 16384     # of rows that are asked for further ahead where they come from afar,
-    MOST_ASKED = 24         # at most so many;
-    STREAM_BYTES = 256      # in order, only longer rows, and of more than
-    FAR_BYTES = 1 << 24
+    ASKED_BYTES = 16384     # of such rows that are asked for further ahead where they come from afar,
+    MOST_ASKED = 24         # at most so many
+    STREAM_BYTES = 256      # a row's size up to which the hardware foresees those in order
+    FAR_BYTES = 1 << 24     # that come from memory, or slowly
 
 
 cdef struct Decayed:        # what decays, a rule or the objective change along a block, as it is after the steps so far
@@ -17,10 +18,16 @@ cdef struct Decayed:        # what decays, a rule or the objective change along 
     double[2 * BLOCK] square    # ‖x‖² of the block's rows, and of those that come next
 
 
-cdef inline bint in_blocks(const Run* run) noexcept nogil:
+cdef bint from_afar(const Run* run, bint ordered, Py_ssize_t rows) noexcept nogil:
+    # whether waiting for these rows would take longer than their steps
+    cdef Py_ssize_t size = run.rows.d * run.itemsize
+    return size * rows > NEAR_BYTES if ordered else size > STREAM_BYTES and size * rows > FAR_BYTES
+
+
+cdef inline bint in_blocks(const Run* run, bint far_and_ordered) noexcept nogil:
     # whether rows can be taken several at a time: dense rows, plain SGD
     return (run.linear and run.rows.indices == NULL and run.trace == NULL and run.method.clip_norm == 0
-            and run.net.sizes[0] * run.itemsize <= BLOCK_BYTES)
+            and run.net.sizes[0] * run.itemsize <= (BLOCK_BYTES_AFAR if far_and_ordered else BLOCK_BYTES))
 
 
 cdef inline bint one_unit(const Run* run) noexcept nogil:
@@ -54,14 +61,6 @@ cdef inline double step_in_block(Run* run, Py_ssize_t k, const floating* t, cons
         y[i] = (<floating>keep * y[i] + rest) + a[k] * (g[i * (i - 1) // 2 + k] + kappa)
     so_far.bias += <double>(kappa * a[k]) - pull * run.net.bias
     return weight[k] * value
-
-
-cdef Py_ssize_t rows_asked_for(const Run* run, bint ordered, Py_ssize_t rows) noexcept nogil:
-    # how many rows ahead, or 0: the hardware foresees short rows in order, and those that the third level of cache has
-    cdef Py_ssize_t size = run.rows.d * run.itemsize
-    if size * rows <= (NEAR_BYTES if ordered else FAR_BYTES) or not ordered and size <= STREAM_BYTES:
-        return 0
-    return min(MOST_ASKED, 1 + ASKED_BYTES // size)
 
 
 cdef void ask_for_rows(const Run* run, const floating* X, const floating* T, const floating* weights,
@@ -119,8 +118,8 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, const floating* X, co
     cdef floating g[PAIRS]
     cdef double loss_sum
     cdef Decayed so_far
-    cdef bint ahead = d * sizeof(floating) <= AHEAD_BYTES
-    cdef Py_ssize_t asked = rows_asked_for(run, order != NULL, stop - start)
+    cdef bint far = from_afar(run, order != NULL, stop - start), ahead = d * sizeof(floating) <= AHEAD_BYTES
+    cdef Py_ssize_t asked = min(MOST_ASKED, 1 + ASKED_BYTES // (d * <Py_ssize_t>sizeof(floating)))
     cdef bint more = gather(run, X, T, weights, order, &place, stop, next, t + BLOCK, weight + BLOCK,
                             so_far.square + BLOCK)
     while more:
@@ -131,11 +130,11 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, const floating* X, co
             memcpy(so_far.square, so_far.square + BLOCK, BLOCK * sizeof(double))
             so_far.bias, so_far.kept = w[d] if run.net.bias else 0, 1
             so_far.squared_norm, so_far.unweighted, so_far.penalty = run.rules.squared_norm, 0, 0
-        if asked > 0:
+        if far and ahead:
             ask_for_rows(run, X, T, weights, order, min(seen + asked, stop), min(place + asked, stop))
         seen = place
         more = gather(run, X, T, weights, order, &place, stop, next, t + BLOCK, weight + BLOCK, so_far.square + BLOCK)
-        block_sums(w, x, d, w[d] if run.net.bias else 0, m, g, &next[0] if ahead else &x[0])
+        block_sums(w, x, d, w[d] if run.net.bias else 0, m, g, &next[0] if far or ahead else &x[0], ahead)
         loss_sum = step_in_block(run, 0, t, weight, g, simple, &so_far, m, a)
         loss_sum += step_in_block(run, 1, t, weight, g, simple, &so_far, m, a)
         loss_sum += step_in_block(run, 2, t, weight, g, simple, &so_far, m, a)

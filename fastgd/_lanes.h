@@ -183,9 +183,10 @@ static inline void NAME(add_scaled)(REAL *w, REAL c, const REAL *x, ptrdiff_t n)
 
 /* For a block of BLOCK rows x_i: m_i = w·x_i + start and g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2
    + k]. Each part of the lanes has its turn, so that all sums stay in registers. The
-   rows that come next are asked for ahead: they are too many streams for the hardware to foresee. */
+   rows that come next are asked for ahead, `near` into the first level of cache: they are too many streams for the
+   hardware to foresee. */
 static inline void NAME(block_sums)(const REAL *w, const REAL *const *x, ptrdiff_t n, REAL start, REAL *m, REAL *g,
-                                    const REAL *const *next) {
+                                    const REAL *const *next, int near) {
     ptrdiff_t j = 0;
     lanes M[BLOCK], G[PAIRS];
     for (size_t p = 0; p < 32 / sizeof(part); p++) {
@@ -194,8 +195,13 @@ static inline void NAME(block_sums)(const REAL *w, const REAL *const *x, ptrdiff
         UNROLL for (int i = 0; i < PAIRS; i++) b[i] = (part){0};
         for (j = 0; j + LANES <= n; j += LANES) {
             const ptrdiff_t turn = (j / LANES) & 1; /* a line of 64 bytes is two lanes: half of the rows in turn */
-            PREFETCH(next[turn] + j);
-            PREFETCH(next[turn + 2] + j);
+            if (near) {
+                PREFETCH(next[turn] + j);
+                PREFETCH(next[turn + 2] + j);
+            } else {
+                PREFETCH_FAR(next[turn] + j);
+                PREFETCH_FAR(next[turn + 2] + j);
+            }
             UNROLL for (int i = 0; i < BLOCK; i++) {
                 const part xi = *(const part *)(x[i] + j + p * PER);
                 a[i] += *(const part *)(w + j + p * PER) * xi;

@@ -65,9 +65,9 @@ cdef extern from *:
     void add_scaled_f64(double* w, double c, const double* x, Py_ssize_t n) noexcept nogil
     void add_scaled_f32(float* w, float c, const float* x, Py_ssize_t n) noexcept nogil
     void block_sums_f64(const double* w, const double** x, Py_ssize_t n, double start, double* m, double* g,
-                        const double** next) noexcept nogil
+                        const double** next, bint near) noexcept nogil
     void block_sums_f32(const float* w, const float** x, Py_ssize_t n, float start, float* m, float* g,
-                        const float** next) noexcept nogil
+                        const float** next, bint near) noexcept nogil
     void block_dots_f64(const double* w, const double* v, const double** x, Py_ssize_t n, double* m,
                         double* q) noexcept nogil
     void block_dots_f32(const float* w, const float* v, const float** x, Py_ssize_t n, float* m,
@@ -159,12 +159,12 @@ cdef inline void add_scaled(floating* w, floating c, const floating* x, Py_ssize
 
 
 cdef inline void block_sums(const floating* w, const floating** x, Py_ssize_t n, floating start, floating* m_out,
-                            floating* g_out, const floating** next) noexcept nogil:
+                            floating* g_out, const floating** next, bint near) noexcept nogil:
     # m_i = w·x_i + start and g_ik = x_i·x_k for k < i, at i (i − 1) / 2 + k; the rows `next` are asked for ahead
     if floating is double:
-        block_sums_f64(w, x, n, start, m_out, g_out, next)
+        block_sums_f64(w, x, n, start, m_out, g_out, next, near)
     else:
-        block_sums_f32(w, x, n, start, m_out, g_out, next)
+        block_sums_f32(w, x, n, start, m_out, g_out, next, near)
 
 
 cdef inline void block_dots(const floating* w, const floating* v, const floating** x, Py_ssize_t n, floating* m_out,

@@ -317,6 +317,7 @@ cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating
     cdef floating* outputs = gradient_before + (0 if run.direct else size)
     cdef int64_t[5] counters
     cdef double[TOTALS] totals
+    cdef bint far_and_ordered
     run.idle.seen = <int64_t*>work
     memcpy(params_before, params, size * sizeof(floating))
     memcpy(state_before, state, run.slots * size * sizeof(floating))
@@ -332,14 +333,15 @@ cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating
         run.powers[1] = whole_power(run.method.numbers[1], run.first)
     open_lazy(run, params, state)
     measure(run, params)
-    if in_blocks(run) and one_unit(run) and run.simple:
+    far_and_ordered = order != NULL and from_afar(run, True, stop - start)
+    if in_blocks(run, far_and_ordered) and one_unit(run) and run.simple:
         reached = visit_blocks(run, params, X, T, weights, order, start, stop, True)
-    elif in_blocks(run) and one_unit(run):
+    elif in_blocks(run, far_and_ordered) and one_unit(run):
         reached = visit_blocks(run, params, X, T, weights, order, start, stop, False)
-    elif in_blocks(run) and run.simple and across_units(run):
+    elif in_blocks(run, False) and run.simple and across_units(run):
         reached = visit_across_units(run, params, outputs, outputs + run.net.units, outputs + 2 * run.net.units,
                                      X, T, weights, order, start, stop)
-    elif in_blocks(run) and run.simple:
+    elif in_blocks(run, False) and run.simple:
         reached = visit_unit_blocks(run, params, outputs, outputs + run.net.units, outputs + 2 * run.net.units, X,
                                     T, weights, order, start, stop)
     elif one_by_one(run):

@@ -32,7 +32,7 @@ cdef inline void sums_of_units(const Net* net, const floating* params, const flo
     cdef const floating* b = params + m * n
     cdef floating p[BLOCK]
     cdef floating q[BLOCK]
-    block_sums(params, x, n, <floating>0, p, g_out, x)
+    block_sums(params, x, n, <floating>0, p, g_out, x, True)
     for k in range(0, m, 2):
         other = k + 1 if k + 1 < m else k
         block_dots(params + k * n, params + other * n, x, n, p, q)
