@@ -15,7 +15,6 @@ cdef struct Decayed:        # what decays, a rule or the objective change along 
     double kept             # Π keep
     double squared_norm     # of the weights
     double unweighted, penalty
-    double[2 * BLOCK] square    # ‖x‖² of the block's rows, and of those that come next
 
 
 cdef bint from_afar(const Run* run, bint ordered, Py_ssize_t rows) noexcept nogil:
@@ -35,24 +34,27 @@ cdef inline bint one_unit(const Run* run) noexcept nogil:
 
 
 cdef inline double step_in_block(Run* run, Py_ssize_t k, const floating* t, const double* weight, const floating* g,
-                                 bint simple, Decayed* so_far, floating* y, floating* a) noexcept nogil:
+                                 const double* square, const double* rates, bint simple, Decayed* so_far,
+                                 floating* y, floating* a) noexcept nogil:
     # the k-th step of a block: from y_k a_k = −λ · weight_k · slope_k, and with it y_i, i > k, as the step leaves it
     cdef floating slope, rest, kappa = run.net.bias
     cdef double value = run.loss.scale * (<double>loss_of_output(&run.loss, y[k], t[k], &slope) + 0 * <double>y[k])
-    cdef double rate = rate_of(&run.method, run.counters[UPDATES] + 1 + k, run.first), keep, pull, m
+    cdef double rate, keep, pull, m
     cdef Py_ssize_t i
     if simple:
+        rate = rate_of(&run.method, run.counters[UPDATES] + 1 + k, run.first)
         a[k] = <floating>(-rate * run.loss.scale * weight[k]) * slope
         for i in range(k + 1, BLOCK):
             y[i] += a[k] * (g[i * (i - 1) // 2 + k] + kappa)
         return weight[k] * value
+    rate = rates[k]
     a[k] = <floating>(-rate * run.loss.scale * weight[k]) * limited(slope, run.rules.slope_limit)
     keep, pull = kept(&run.method, rate, run.method.decay), rate * run.rules.bias_pull * run.rules.intercept_decay
     kappa *= <floating>run.rules.intercept_decay
     m = y[k] - so_far.bias
     so_far.unweighted += value
     so_far.penalty += price(run, so_far.squared_norm, so_far.bias)
-    so_far.squared_norm = norm_after(so_far.squared_norm, keep, a[k], m, so_far.square[k])
+    so_far.squared_norm = norm_after(so_far.squared_norm, keep, a[k], m, square[k])
     so_far.kept *= keep
     for i in range(k):
         a[i] *= <floating>keep
@@ -108,7 +110,7 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, const floating* X, co
     # Where step i also shrinks the weights by keep_i, it shrinks with them every w·x_k to come and every a_j, j < i.
     # Returns the place that it reached. Fewer rows, and a block with anything that is not finite, are left to
     # visit_rows, which names the row.
-    cdef Py_ssize_t place = start, reached = start, seen = start, d = run.rows.d
+    cdef Py_ssize_t k, place = start, reached = start, seen = start, d = run.rows.d
     cdef const floating* x[BLOCK]
     cdef const floating* next[BLOCK]
     cdef floating t[2 * BLOCK]
@@ -118,27 +120,31 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, const floating* X, co
     cdef floating g[PAIRS]
     cdef double loss_sum
     cdef Decayed so_far
+    cdef double square[2 * BLOCK]
+    cdef double rate[BLOCK]
     cdef bint far = from_afar(run, order != NULL, stop - start), ahead = d * sizeof(floating) <= AHEAD_BYTES
     cdef Py_ssize_t asked = min(MOST_ASKED, 1 + ASKED_BYTES // (d * <Py_ssize_t>sizeof(floating)))
     cdef bint more = gather(run, X, T, weights, order, &place, stop, next, t + BLOCK, weight + BLOCK,
-                            so_far.square + BLOCK)
+                            square + BLOCK)
     while more:
         memcpy(x, next, sizeof(x))
         memcpy(t, t + BLOCK, BLOCK * sizeof(floating))
         memcpy(weight, weight + BLOCK, BLOCK * sizeof(double))
         if not simple:
-            memcpy(so_far.square, so_far.square + BLOCK, BLOCK * sizeof(double))
+            memcpy(square, square + BLOCK, BLOCK * sizeof(double))
+            for k in range(BLOCK):                  # here, so that no call comes between the steps
+                rate[k] = rate_of(&run.method, run.counters[UPDATES] + 1 + k, run.first)
             so_far.bias, so_far.kept = w[d] if run.net.bias else 0, 1
             so_far.squared_norm, so_far.unweighted, so_far.penalty = run.rules.squared_norm, 0, 0
         if far and ahead:
             ask_for_rows(run, X, T, weights, order, min(seen + asked, stop), min(place + asked, stop))
         seen = place
-        more = gather(run, X, T, weights, order, &place, stop, next, t + BLOCK, weight + BLOCK, so_far.square + BLOCK)
+        more = gather(run, X, T, weights, order, &place, stop, next, t + BLOCK, weight + BLOCK, square + BLOCK)
         block_sums(w, x, d, w[d] if run.net.bias else 0, m, g, &next[0] if far or ahead else &x[0], ahead)
-        loss_sum = step_in_block(run, 0, t, weight, g, simple, &so_far, m, a)
-        loss_sum += step_in_block(run, 1, t, weight, g, simple, &so_far, m, a)
-        loss_sum += step_in_block(run, 2, t, weight, g, simple, &so_far, m, a)
-        loss_sum += step_in_block(run, 3, t, weight, g, simple, &so_far, m, a)
+        loss_sum = step_in_block(run, 0, t, weight, g, square, rate, simple, &so_far, m, a)
+        loss_sum += step_in_block(run, 1, t, weight, g, square, rate, simple, &so_far, m, a)
+        loss_sum += step_in_block(run, 2, t, weight, g, square, rate, simple, &so_far, m, a)
+        loss_sum += step_in_block(run, 3, t, weight, g, square, rate, simple, &so_far, m, a)
         if not isfinite(loss_sum):
             return reached
         if simple:

@@ -228,7 +228,7 @@ cdef floating other_loss(const Loss* loss, floating y, floating t, floating* slo
         return tweedie(y, t, loss.parameter, slope_out)
     elif loss.code == LOG_LOSS:
         return log_loss(y, t, slope_out)
-    elif loss.code == HINGE or loss.code == PERCEPTRON:
+    elif loss.code == PERCEPTRON:
         return hinge(y, t, parameter, slope_out)
     elif loss.code == SQUARED_HINGE:
         return squared_hinge(y, t, slope_out)
@@ -239,9 +239,11 @@ cdef floating other_loss(const Loss* loss, floating y, floating t, floating* slo
 
 
 cdef inline floating loss_of_output(const Loss* loss, floating y, floating t, floating* slope_out) noexcept nogil:
-    # the shortest is written in place, so that a block of rows keeps its registers; the others are called
+    # the two most usual are written in place, so that a block of rows keeps its registers; the others are called
     if loss.code <= SQUARED_ERROR:
         return half_square(y, t, slope_out)
+    if loss.code == HINGE:
+        return hinge(y, t, <floating>loss.parameter, slope_out)
     return other_loss(loss, y, t, slope_out)
 
 
