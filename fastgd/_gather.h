@@ -1,6 +1,6 @@
 /* The two loops over the numbers of a sparse row. Included once for each REAL and COLUMN, with NAME(f) naming them.
 
-   The numbers are taken one by one, because what gathers them into a register costs more than it saves. OPAQUE hides
+   The numbers are loaded one by one, because an instruction that gathers them costs more than it saves. OPAQUE hides
    each column from the compiler, which would otherwise load several at once and then take them apart. */
 
 #ifndef OPAQUE
@@ -18,6 +18,11 @@
 #endif
 #endif
 
+#define four NAME(four)
+#if defined(__GNUC__)
+typedef REAL four __attribute__((vector_size(4 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
+#endif
+
 static inline ptrdiff_t NAME(column)(const COLUMN *columns, ptrdiff_t i) {
     ptrdiff_t j = (ptrdiff_t)columns[i];
     OPAQUE(j);
@@ -26,21 +31,32 @@ static inline ptrdiff_t NAME(column)(const COLUMN *columns, ptrdiff_t i) {
 
 /* Σ_i w[columns_i] x_i in four running sums */
 static inline REAL NAME(gathered_dot)(const REAL *w, const REAL *x, const COLUMN *columns, ptrdiff_t n) {
-    REAL s0 = 0, s1 = 0, s2 = 0, s3 = 0;
     ptrdiff_t i = 0;
+#if defined(__GNUC__)
+    four s = {0};
     for (; i + 4 <= n; i += 4) {
-        s0 += w[NAME(column)(columns, i)] * x[i];
-        s1 += w[NAME(column)(columns, i + 1)] * x[i + 1];
-        s2 += w[NAME(column)(columns, i + 2)] * x[i + 2];
-        s3 += w[NAME(column)(columns, i + 3)] * x[i + 3];
+        const four gathered = {w[NAME(column)(columns, i)], w[NAME(column)(columns, i + 1)],
+                               w[NAME(column)(columns, i + 2)], w[NAME(column)(columns, i + 3)]};
+        s += gathered * *(const four *)(x + i);
     }
+#else
+    REAL s[4] = {0};
+    for (; i + 4 <= n; i += 4)
+        for (int k = 0; k < 4; k++) s[k] += w[NAME(column)(columns, i + k)] * x[i + k];
+#endif
+    REAL s0 = s[0];
     for (; i < n; i++) s0 += w[NAME(column)(columns, i)] * x[i];
-    return (s0 + s2) + (s1 + s3);
+    return (s0 + s[2]) + (s[1] + s[3]);
 }
 
-/* w[columns_i] ← w[columns_i] + c x_i */
+/* w[columns_i] ← w[columns_i] + c x_i. The compiler is not told that `out` is w: it would compute addresses apart. */
 static inline void NAME(scatter_scaled)(REAL *w, REAL c, const REAL *x, const COLUMN *columns, ptrdiff_t n) {
-    UNROLL_BY_4 for (ptrdiff_t i = 0; i < n; i++) w[NAME(column)(columns, i)] += c * x[i];
+    REAL *out = w;
+    OPAQUE(out);
+    UNROLL_BY_4 for (ptrdiff_t i = 0; i < n; i++) {
+        const ptrdiff_t j = NAME(column)(columns, i);
+        out[j] = w[j] + c * x[i];
+    }
 }
 
 /* asks for the weights of the m columns of a row that comes soon */
@@ -52,10 +68,15 @@ static inline void NAME(ask_for)(const REAL *w, const COLUMN *columns, ptrdiff_t
 static inline void NAME(scatter_and_ask)(REAL *w, REAL c, const REAL *x, const COLUMN *columns, ptrdiff_t n,
                                          const COLUMN *next, ptrdiff_t m) {
     const ptrdiff_t both = n < m ? n : m;
+    REAL *out = w;
+    OPAQUE(out);
     UNROLL_BY_4 for (ptrdiff_t i = 0; i < both; i++) {
+        const ptrdiff_t j = NAME(column)(columns, i);
         PREFETCH_FAR(w + next[i]);
-        w[NAME(column)(columns, i)] += c * x[i];
+        out[j] = w[j] + c * x[i];
     }
     NAME(scatter_scaled)(w, c, x + both, columns + both, n - both);
     NAME(ask_for)(w, next + both, m - both);
 }
+
+#undef four

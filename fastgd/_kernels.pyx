@@ -12,7 +12,7 @@ samples), ``_sparse_rows.pxi`` (one output, plain SGD), ``_rules.pxi``
 """
 
 from cython cimport floating
-from libc.math cimport fabs, fabsf, isfinite, sqrt, sqrtf
+from libc.math cimport copysign, copysignf, fabs, fabsf, isfinite, sqrt, sqrtf
 from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.string cimport memcpy, memset
 

@@ -25,6 +25,13 @@ enum { BLOCK = 4, PAIRS = BLOCK * (BLOCK - 1) / 2 };
 #define KEEP_CALLS() ((void)0)
 #endif
 #endif
+#ifndef IN_REGISTER /* hides from gcc that it could as well load a number again wherever it is used */
+#if defined(__GNUC__) && defined(__x86_64__)
+#define IN_REGISTER(vector) __asm__("" : "+x"(vector))
+#else
+#define IN_REGISTER(vector) ((void)(vector))
+#endif
+#endif
 #undef LANES
 #undef PER
 #define LANES ((ptrdiff_t)(32 / sizeof(REAL)))        /* numbers in a `lanes` */
@@ -239,7 +246,8 @@ static inline void NAME(block_dots)(const REAL *w, const REAL *v, const REAL *co
         for (j = 0; j + LANES <= n; j += LANES) {
             const part wj = *(const part *)(w + j + p * PER), vj = *(const part *)(v + j + p * PER);
             UNROLL for (int i = 0; i < BLOCK; i++) {
-                const part xi = *(const part *)(x[i] + j + p * PER);
+                part xi = *(const part *)(x[i] + j + p * PER);
+                IN_REGISTER(xi);
                 a[i] += wj * xi;
                 b[i] += vj * xi;
             }
@@ -263,8 +271,12 @@ static inline void NAME(block_dots)(const REAL *w, const REAL *v, const REAL *co
 }
 
 /* w_j ← keep w_j + Σ_i c_i x_ij; where `keep` is 1 as written, the compiler leaves it out */
-static inline void NAME(add_block)(REAL *w, REAL keep, const REAL *c, const REAL *const *x, ptrdiff_t n) {
+static inline void NAME(add_block)(REAL *w, REAL keep, const REAL *c_given,
+                                   const REAL *const *x_given, ptrdiff_t n) {
+    REAL c[BLOCK]; /* copies that nothing written to w could change */
+    const REAL *x[BLOCK];
     ptrdiff_t j = 0;
+    UNROLL for (int i = 0; i < BLOCK; i++) c[i] = c_given[i], x[i] = x_given[i];
     for (; j + PER <= n; j += PER) {
         part sum = keep * *(part *)(w + j);
         UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * *(const part *)(x[i] + j);
@@ -291,6 +303,16 @@ static inline void NAME(add_two)(REAL *w, REAL c, const REAL *x, REAL e, const R
     for (; j + PER <= n; j += PER)
         *(part *)(w + j) = *(part *)(w + j) + c * *(const part *)(x + j) + e * *(const part *)(z + j);
     for (; j < n; j++) w[j] = w[j] + c * x[j] + e * z[j];
+}
+
+/* the same over three */
+static inline void NAME(add_three)(REAL *w, REAL c, const REAL *x, REAL e, const REAL *z, REAL f, const REAL *v,
+                                   ptrdiff_t n) {
+    ptrdiff_t j = 0;
+    for (; j + PER <= n; j += PER)
+        *(part *)(w + j) = *(part *)(w + j) + c * *(const part *)(x + j) + e * *(const part *)(z + j)
+                           + f * *(const part *)(v + j);
+    for (; j < n; j++) w[j] = w[j] + c * x[j] + e * z[j] + f * v[j];
 }
 
 #undef part

@@ -129,15 +129,33 @@ cdef inline floating tweedie(floating y, floating t, double p, floating* slope_o
 
 # ------------------------------------------------------------------------ targets are 0 and 1; s = 2t − 1 is −1 and +1
 
-cdef inline floating log_loss(floating y, floating t, floating* slope_out) noexcept nogil:
-    # C = max(y, 0) − t y + log(1 + e), slope σ(y) − t, with e = exp(−|y|): nothing overflows or cancels.
-    # σ(y) is 1 / (1 + e) where y ≥ 0, else e / (1 + e)
+cdef inline floating log_loss_slope(floating y, floating t, floating* e_out) noexcept nogil:
+    # σ(y) − t, and e = exp(−|y|) = 2^k (1 + p), with which nothing overflows or cancels: σ(y) is 1 / (1 + e) where
+    # y ≥ 0, else e / (1 + e), so that the slope is (A + B e) / (1 + e). What follows upon p, the last to be known, is
+    # short. An e that would be subnormal is 0.
+    cdef floating size, half, limit, power, p, B
+    if floating is double:
+        size, half, limit = fabs(y), copysign(0.5, y), 708
+        p = split_exponential(-(size if size < limit else limit), 0, &power)
+    else:
+        size, half, limit = fabsf(y), copysignf(0.5, y), <float>87.33
+        p = split_exponential_single(-(size if size < limit else limit), &power)
+    power = power if size <= limit else <floating>0
+    B = ((<floating>0.5 - half) - t) * power
+    e_out[0] = power + power * p
+    return ((((<floating>0.5 + half) - t) + B) + B * p) / ((<floating>1 + power) + power * p)
+
+
+cdef inline floating log_loss_value(floating y, floating t, floating e) noexcept nogil:
+    # C = max(y, 0) − t y + log(1 + e)
     cdef double raw = y, target = t
-    cdef double e = exponential(-fabs(raw))
-    cdef double below = raw < 0
-    cdef double above = 1 - below
-    slope_out[0] = <floating>(((1 - target) * (above + below * e) - target * (below + above * e)) / (1 + e))
-    return <floating>((above * raw - target * raw) + log_of_one_plus(e))
+    return <floating>((0.5 * fabs(raw) + (0.5 - target) * raw) + log_of_one_plus(e))
+
+
+cdef inline floating log_loss(floating y, floating t, floating* slope_out) noexcept nogil:
+    cdef floating e
+    slope_out[0] = log_loss_slope(y, t, &e)
+    return log_loss_value(y, t, e)
 
 
 cdef inline floating hinge(floating y, floating t, floating threshold, floating* slope_out) noexcept nogil:

@@ -2,35 +2,54 @@
 # Our own, because libm's differ from machine to machine in the last bit. All are within 2 units in the last place, and
 # what is not a number stays so.
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 cdef union Bits:
     double number
     uint64_t bits
 
 
+cdef union BitsSingle:
+    float number
+    uint32_t bits
+
+
 cdef inline double split_exponential(double x, double tail, double* power_out) noexcept nogil:
     # e^(x + tail) = 2^k (1 + p) with k = round(x / ln 2): returns p = e^r − 1 by its Taylor series, |r| ≤ ln 2 / 2, and
     # writes 2^k. For −708 ≤ x ≤ 709 and a tail that is small beside 1; there is no branch, so that loops stay straight.
     cdef Bits shifted, power
-    cdef double k, r, z, even, odd
+    cdef double k, r, z, zz, low, middle, high
     shifted.number = x * 1.4426950408889634 + 6755399441055744.0       # 1.5 · 2^52 + k: its last bits are k
     k = shifted.number - 6755399441055744.0
     r = (x - k * 0.693147180369123816490) - (k * 1.90821492927058770002e-10 - tail)     # ln 2 in two parts
     power.bits = (shifted.bits + 1023) << 52
     power_out[0] = power.number
-    z = r * r                                       # even and odd powers apart: two chains wait less than a long one
-    even = 1.0 / 40320 + z * (1.0 / 3628800 + z * (1.0 / 479001600.0))
-    odd = 1.0 / 362880 + z * (1.0 / 39916800 + z * (1.0 / 6227020800.0))
-    even = 1.0 / 2 + z * (1.0 / 24 + z * (1.0 / 720 + z * even))
-    odd = 1.0 / 6 + z * (1.0 / 120 + z * (1.0 / 5040 + z * odd))
-    return r + z * (even + r * odd)
+    z = r * r                                       # by pairs, and pairs of pairs: what is short waits less
+    zz = z * z
+    low = (1.0 / 2 + r * (1.0 / 6)) + z * (1.0 / 24 + r * (1.0 / 120))
+    middle = (1.0 / 720 + r * (1.0 / 5040)) + z * (1.0 / 40320 + r * (1.0 / 362880))
+    high = (1.0 / 3628800 + r * (1.0 / 39916800)) + z * (1.0 / 479001600.0 + r * (1.0 / 6227020800.0))
+    return r + z * ((low + zz * middle) + (zz * zz) * high)
+
+
+cdef inline float split_exponential_single(float x, float* power_out) noexcept nogil:
+    # the same in single precision, for −87.33 ≤ x ≤ 88
+    cdef BitsSingle shifted, power
+    cdef float k, r, z
+    shifted.number = x * <float>1.4426950408889634 + <float>12582912.0        # 1.5 · 2^23 + k
+    k = shifted.number - <float>12582912.0
+    r = (x - k * <float>0.693359375) - k * <float>-2.12194440054690583e-4
+    power.bits = (shifted.bits + 127) << 23
+    power_out[0] = power.number
+    z = r * r
+    return r + z * (((<float>0.5 + r * <float>(1.0 / 6)) + z * (<float>(1.0 / 24) + r * <float>(1.0 / 120)))
+                    + (z * z) * (<float>(1.0 / 720) + r * <float>(1.0 / 5040)))
 
 
 cdef inline double exponential(double x) noexcept nogil:
     # e^x for x ≤ 709; 0 below −708
     cdef double power, p = split_exponential(x, 0, &power)
-    return 0 if x < -708 else power * (1 + p)
+    return 0 if x < -708 else power + power * p
 
 
 cdef inline double expm1_of_negative(double x) noexcept nogil:
@@ -100,4 +119,4 @@ cdef inline double power(double x, double y) noexcept nogil:
         product = 708
         rest = 0
     p = split_exponential(product, rest, &scale)
-    return 0 if product < -708 else scale * (1 + p)
+    return 0 if product < -708 else scale + scale * p

@@ -74,6 +74,10 @@ cdef extern from *:
                         float* q) noexcept nogil
     void add_two_f64(double* w, double c, const double* x, double e, const double* z, Py_ssize_t n) noexcept nogil
     void add_two_f32(float* w, float c, const float* x, float e, const float* z, Py_ssize_t n) noexcept nogil
+    void add_three_f64(double* w, double c, const double* x, double e, const double* z, double f, const double* v,
+                       Py_ssize_t n) noexcept nogil
+    void add_three_f32(float* w, float c, const float* x, float e, const float* z, float f, const float* v,
+                       Py_ssize_t n) noexcept nogil
     void add_block_f64(double* w, double keep, const double* c, const double** x, Py_ssize_t n) noexcept nogil
     void add_block_f32(float* w, float keep, const float* c, const float** x, Py_ssize_t n) noexcept nogil
     double gathered_dot_f64_i32(const double* w, const double* x, const int32_t* columns, Py_ssize_t n) noexcept nogil
@@ -183,6 +187,15 @@ cdef inline void add_two(floating* w, floating c, const floating* x, floating e,
         add_two_f64(w, c, x, e, z, n)
     else:
         add_two_f32(w, c, x, e, z, n)
+
+
+cdef inline void add_three(floating* w, floating c, const floating* x, floating e, const floating* z, floating f,
+                           const floating* v, Py_ssize_t n) noexcept nogil:
+    # w ← w + c x + e z + f v
+    if floating is double:
+        add_three_f64(w, c, x, e, z, f, v, n)
+    else:
+        add_three_f32(w, c, x, e, z, f, v, n)
 
 
 cdef inline void add_block(floating* w, floating keep, const floating* c, const floating** x,

@@ -29,7 +29,7 @@ cdef Py_ssize_t visit_columns(Run* run, floating* w, const floating* X, const in
     cdef Py_ssize_t place, row, later, begin, n, d = run.net.sizes[0]
     cdef bint far = d * <Py_ssize_t>sizeof(floating) > NEAR_BYTES
     cdef double weight = 1, value, rate, keep, keep_bias
-    cdef floating y, slope, change
+    cdef floating y, slope, called, change, e = 0
     for place in range(start, stop):
         row = order[place] if order != NULL else place
         if place + ROWS_AHEAD < stop:
@@ -45,14 +45,14 @@ cdef Py_ssize_t visit_columns(Run* run, floating* w, const floating* X, const in
         y = <floating>run.lazy.scale * gathered_dot(w, X + begin, indices + begin, n)
         if run.net.bias:
             y += w[d]
-        if run.loss.code == LOG_LOSS:           # the most usual is not called: all the row waits for its slope
-            value = log_loss(y, T[row], &slope)
+        if run.loss.code == LOG_LOSS:           # all the row waits for its slope; its value is finite where y is
+            slope = log_loss_slope(y, T[row], &e)
+            value = y
         else:
-            value = loss_of_output(&run.loss, y, T[row], &slope)
-        value = run.loss.scale * (value + 0 * <double>y)
-        if not isfinite(value):
+            value = loss_of_output(&run.loss, y, T[row], &called) + 0 * <double>y
+            slope = called                      # one whose address is given away would be kept in memory
+        if not isfinite(run.loss.scale * value):
             return place
-        run.totals[LOSS] += weight * value
         run.totals[WEIGHT] += weight
         run.counters[UPDATES] += 1
         rate = rate_of(method, run.counters[UPDATES], run.first)
@@ -68,6 +68,9 @@ cdef Py_ssize_t visit_columns(Run* run, floating* w, const floating* X, const in
             scatter_scaled(w, change, X + begin, indices + begin, n)
         if run.net.bias:
             w[d] = <floating>keep_bias * w[d] - <floating>rate * slope
+        if run.loss.code == LOG_LOSS:           # last, so that no row waits for it
+            value = log_loss_value(y, T[row], e)
+        run.totals[LOSS] += weight * (run.loss.scale * value)
     return stop
 
 

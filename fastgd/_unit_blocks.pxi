@@ -55,8 +55,10 @@ cdef inline void move_units(const Net* net, floating* params, const floating* a,
             c[i] = a[i * m + k]
             on[count] = i
             count += not nothing_to_add(c[i], n)
-        if count > 2:
+        if count == BLOCK:
             add_block(params + k * n, <floating>1, c, x, n)
+        elif count == 3:
+            add_three(params + k * n, c[on[0]], x[on[0]], c[on[1]], x[on[1]], c[on[2]], x[on[2]], n)
         elif count == 2:
             add_two(params + k * n, c[on[0]], x[on[0]], c[on[1]], x[on[1]], n)
         elif count == 1:

@@ -215,8 +215,9 @@ def test_extreme_scores_are_finite_in_float32(loss, extreme):
     y = np.array([[extreme], [-extreme]], np.float32) * np.ones((1, 2), np.float32)
     t = np.ones((2, 1 if loss.coupled else 2), np.float32)
     values, slopes = compiled(loss, y, t)
-    np.testing.assert_allclose(values, loss.value(y, t), rtol=1e-6)
-    np.testing.assert_allclose(slopes, loss.slope(y, t), rtol=1e-6)
+    smallest = np.finfo(np.float32).smallest_normal  # an exponential below it may be 0
+    np.testing.assert_allclose(values, loss.value(y, t), rtol=1e-6, atol=smallest)
+    np.testing.assert_allclose(slopes, loss.slope(y, t), rtol=1e-6, atol=smallest)
     assert np.isfinite(values).all()
     assert np.isfinite(slopes).all()
 
@@ -266,6 +267,16 @@ def test_log_loss_of_probabilities_in_exact_arithmetic():
     hard = t != 0.25  # where a probability is met, the slope passes through zero
     np.testing.assert_allclose(slopes[hard, 0], exact_slope[hard], rtol=4e-15, atol=1e-300)
     np.testing.assert_allclose(slopes[:, 0], exact_slope, rtol=4e-15, atol=1e-16)
+
+
+def test_log_loss_in_single_precision_against_exact_arithmetic():
+    y = np.concatenate([np.linspace(-87.3, 87.3, 301), np.linspace(-1, 1, 100)]).astype(np.float32)
+    t = np.resize([0.0, 1.0, 1.0], y.size)
+    with mp.workdps(60):
+        values, slopes = (np.array(each, float) for each in exact(losses.LogLoss(), y[:, None], t[:, None]))
+    found_values, found_slopes = compiled(losses.LogLoss(), y[:, None], t[:, None])
+    np.testing.assert_allclose(found_values, values, rtol=4e-7)
+    np.testing.assert_allclose(found_slopes, slopes, rtol=4e-7)
 
 
 def test_exponential_logarithm_and_power_in_exact_arithmetic():

@@ -46,8 +46,8 @@ def test_like_the_reference(dtype, d, index, bias, penalty):
 
 
 @pytest.mark.parametrize("d", [NEAR, FAR])
-@pytest.mark.parametrize("loss", [losses.Hinge(), losses.SquaredError()], ids=lambda loss: loss.name)
-def test_losses_that_are_called(dtype, d, loss):
+@pytest.mark.parametrize("loss", [losses.LogLoss(), losses.Hinge(), losses.SquaredError()], ids=lambda loss: loss.name)
+def test_losses_and_weights_of_samples(dtype, d, loss):
     weights = np.random.default_rng(1).integers(0, 3, N).astype(dtype)
     compare(make(d, dtype, loss, penalty=0.01, weights=weights), RUN_TOLERANCE[dtype])
 
