@@ -1,0 +1,129 @@
+"""What an estimator has learned, as its attributes hold it and as an engine needs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastgd.engine import Engine
+from fastgd.losses import Loss
+from fastgd.method import Method
+from fastgd.model import Linear
+from fastgd.reference import AVERAGED, UPDATES
+
+Array = npt.NDArray[Any]
+
+
+@dataclass
+class Weights:
+    """Weights (K, d) and intercepts (K,) of K outputs, and all else that the next update needs.
+
+    Attributes
+    ----------
+    coef, intercept : array
+        The last iterate.
+    mean_coef, mean_intercept : array, optional
+        The mean of the iterates, where they are averaged.
+    t : float
+        One more than the updates that were made, as ``t_``.
+    flat : bool
+        Whether ``coef_`` shows them as (d,), since there is one output.
+    given : array, optional
+        ``coef_`` itself, where ``coef`` is a view of it.
+    memory : dict of int to array
+        By the first output that it is for, what an optimizer such as Adam remembers.
+    """
+
+    coef: Array
+    intercept: Array
+    mean_coef: Array | None = None
+    mean_intercept: Array | None = None
+    t: float = 1.0
+    flat: bool = False
+    given: Array | None = None
+    memory: dict[int, Array] = field(default_factory=dict)
+
+    @classmethod
+    def zeros(cls, outputs: int, features: int, dtype: npt.DTypeLike) -> Weights:
+        """Return weights from which nothing is learned yet."""
+        return cls(np.zeros((outputs, features), dtype), np.zeros(outputs, dtype))
+
+    @property
+    def outputs(self) -> int:
+        """K."""
+        return len(self.coef)
+
+    @property
+    def features(self) -> int:
+        """The columns of X, d."""
+        return int(self.coef.shape[1])
+
+    def shaped(self, coef: Array) -> Array:
+        """Return weights (K, d) as ``coef_`` shows them."""
+        if coef is self.coef and self.given is not None:
+            return self.given
+        return coef[0] if self.flat else coef
+
+    def begin_mean(self, empty: bool) -> None:
+        """Begin the mean of the iterates: from nothing, or from the weights that are there."""
+        self.mean_coef, self.mean_intercept = (
+            (np.zeros_like(array) if empty else array.copy()) for array in (self.coef, self.intercept)
+        )
+
+    def engine(self, outputs: slice, loss: Loss, method: Method, bias: bool) -> Engine:
+        """Return an engine that goes on from here, with a model of its own, for some of the outputs."""
+        net = Linear(self.features, outputs.stop - outputs.start, bias=bias, dtype=self.coef.dtype, seed=0)
+        net.params[:] = self._flat(self.coef, self.intercept, outputs, bias)
+        engine = Engine(net, loss, method, 1)
+        memory = self.memory.get(outputs.start)
+        if memory is not None and memory.size == engine.state.size - (method.average > 0) * net.params.size:
+            engine.state[: memory.size] = memory
+        self.load(engine, outputs)
+        return engine
+
+    def load(self, engine: Engine, outputs: slice) -> None:
+        """Let the engine go on from here; what L1 is owed is forgotten."""
+        params, weights = engine.params, self.coef[outputs].ravel()
+        params[: weights.size] = weights
+        if params.size > weights.size:
+            params[weights.size :] = self.intercept[outputs]
+        engine.counters[UPDATES] = int(self.t) - 1
+        if engine.paid is not None:
+            engine.restart()
+        average = engine.method.average
+        if average and self.mean_coef is not None and self.mean_intercept is not None:
+            bias = params.size > weights.size
+            engine.state[-params.size :] = self._flat(self.mean_coef, self.mean_intercept, outputs, bias)
+            engine.counters[AVERAGED] = max(0, int(self.t) - average)
+
+    def store(self, engine: Engine, outputs: slice) -> None:
+        """Take what the engine has learned."""
+        self._take(engine.params, self.coef, self.intercept, outputs)
+        if not engine.state.size:
+            return
+        if engine.method.average and self.mean_coef is not None and self.mean_intercept is not None:
+            self._take(engine.net.params, self.mean_coef, self.mean_intercept, outputs)
+        slots = engine.method.optimizer.slots * engine.params.size
+        if slots:
+            self.memory[outputs.start] = engine.state[:slots]
+
+    def shown(self, average: int) -> tuple[Array, Array]:
+        """Return the weights and intercepts to predict by: the mean, once it has begun."""
+        if self.mean_coef is None or self.mean_intercept is None or average > self.t - 1:
+            return self.coef, self.intercept
+        return self.mean_coef, self.mean_intercept
+
+    @staticmethod
+    def _flat(coef: Array, intercept: Array, outputs: slice, bias: bool) -> Array:
+        return np.concatenate((coef[outputs].ravel(), intercept[outputs] if bias else intercept[:0]))
+
+    @staticmethod
+    def _take(flat: Array, coef: Array, intercept: Array, outputs: slice) -> None:
+        into = coef[outputs]
+        place = into.size
+        into[...] = flat[:place].reshape(into.shape)
+        if flat.size > place:
+            intercept[outputs] = flat[place:]
