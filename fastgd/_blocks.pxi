@@ -11,7 +11,6 @@ cdef enum:
 
 
 cdef struct Decayed:        # what decays, a rule or the objective change along a block, as it is after the steps so far
-    double bias
     double kept             # Π keep
     double squared_norm     # of the weights
     double unweighted, penalty
@@ -35,33 +34,32 @@ cdef inline bint one_unit(const Run* run) noexcept nogil:
 
 cdef inline double step_in_block(Run* run, Py_ssize_t k, const floating* t, const double* weight, const floating* g,
                                  const double* square, const double* rates, bint simple, Decayed* so_far,
-                                 floating* y, floating* a) noexcept nogil:
-    # the k-th step of a block: from y_k a_k = −λ · weight_k · slope_k, and with it y_i, i > k, as the step leaves it
-    cdef floating slope, rest, kappa = run.net.bias
-    cdef double value = run.loss.scale * (<double>loss_of_output(&run.loss, y[k], t[k], &slope) + 0 * <double>y[k])
-    cdef double rate, keep, pull, m
+                                 floating* m, floating* b, floating* a) noexcept nogil:
+    # the k-th step of a block: from m_k = w·x_k a_k = −λ · weight_k · slope_k, and with it m_i, i > k, and b as the
+    # step leaves them; of simple steps m has b in it
+    cdef floating y = m[k] if simple else m[k] + b[0], slope
+    cdef double value = run.loss.scale * (<double>loss_of_output(&run.loss, y, t[k], &slope) + 0 * <double>y)
+    cdef double rate, keep
     cdef Py_ssize_t i
     if simple:
         rate = rate_of(&run.method, run.counters[UPDATES] + 1 + k, run.first)
         a[k] = <floating>(-rate * run.loss.scale * weight[k]) * slope
         for i in range(k + 1, BLOCK):
-            y[i] += a[k] * (g[i * (i - 1) // 2 + k] + kappa)
+            m[i] += a[k] * (g[i * (i - 1) // 2 + k] + <floating>run.net.bias)
         return weight[k] * value
     rate = rates[k]
     a[k] = <floating>(-rate * run.loss.scale * weight[k]) * limited(slope, run.rules.slope_limit)
-    keep, pull = kept(&run.method, rate, run.method.decay), rate * run.rules.bias_pull * run.rules.intercept_decay
-    kappa *= <floating>run.rules.intercept_decay
-    m = y[k] - so_far.bias
+    keep = kept(&run.method, rate, run.method.decay)
     so_far.unweighted += value
-    so_far.penalty += price(run, so_far.squared_norm, so_far.bias)
-    so_far.squared_norm = norm_after(so_far.squared_norm, keep, a[k], m, square[k])
+    so_far.penalty += price(run, so_far.squared_norm, b[0])
+    so_far.squared_norm = norm_after(so_far.squared_norm, keep, a[k], m[k], square[k])
     so_far.kept *= keep
     for i in range(k):
         a[i] *= <floating>keep
-    rest = <floating>((1 - keep) * so_far.bias - pull * run.net.bias)
     for i in range(k + 1, BLOCK):
-        y[i] = (<floating>keep * y[i] + rest) + a[k] * (g[i * (i - 1) // 2 + k] + kappa)
-    so_far.bias += <double>(kappa * a[k]) - pull * run.net.bias
+        m[i] = <floating>keep * m[i] + a[k] * g[i * (i - 1) // 2 + k]
+    if run.net.bias:
+        b[0] += rounded(<floating>run.rules.intercept_decay * (a[k] - <floating>(rate * run.rules.bias_pull)))
     return weight[k] * value
 
 
@@ -118,6 +116,7 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, const floating* X, co
     cdef floating m[BLOCK]
     cdef floating a[BLOCK]
     cdef floating g[PAIRS]
+    cdef floating b = 0
     cdef double loss_sum
     cdef Decayed so_far
     cdef double square[2 * BLOCK]
@@ -134,17 +133,19 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, const floating* X, co
             memcpy(square, square + BLOCK, BLOCK * sizeof(double))
             for k in range(BLOCK):                  # here, so that no call comes between the steps
                 rate[k] = rate_of(&run.method, run.counters[UPDATES] + 1 + k, run.first)
-            so_far.bias, so_far.kept = w[d] if run.net.bias else 0, 1
-            so_far.squared_norm, so_far.unweighted, so_far.penalty = run.rules.squared_norm, 0, 0
+            so_far.kept, so_far.squared_norm = 1, run.rules.squared_norm
+            so_far.unweighted = so_far.penalty = 0
+        if run.net.bias:
+            b = w[d]
         if far and ahead:
             ask_for_rows(run, X, T, weights, order, min(seen + asked, stop), min(place + asked, stop))
         seen = place
         more = gather(run, X, T, weights, order, &place, stop, next, t + BLOCK, weight + BLOCK, square + BLOCK)
-        block_sums(w, x, d, w[d] if run.net.bias else 0, m, g, &next[0] if far or ahead else &x[0], ahead)
-        loss_sum = step_in_block(run, 0, t, weight, g, square, rate, simple, &so_far, m, a)
-        loss_sum += step_in_block(run, 1, t, weight, g, square, rate, simple, &so_far, m, a)
-        loss_sum += step_in_block(run, 2, t, weight, g, square, rate, simple, &so_far, m, a)
-        loss_sum += step_in_block(run, 3, t, weight, g, square, rate, simple, &so_far, m, a)
+        block_sums(w, x, d, b if simple else 0, m, g, &next[0] if far or ahead else &x[0], ahead)
+        loss_sum = step_in_block(run, 0, t, weight, g, square, rate, simple, &so_far, m, &b, a)
+        loss_sum += step_in_block(run, 1, t, weight, g, square, rate, simple, &so_far, m, &b, a)
+        loss_sum += step_in_block(run, 2, t, weight, g, square, rate, simple, &so_far, m, &b, a)
+        loss_sum += step_in_block(run, 3, t, weight, g, square, rate, simple, &so_far, m, &b, a)
         if not isfinite(loss_sum):
             return reached
         if simple:
@@ -152,7 +153,7 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, const floating* X, co
         else:
             add_block(w, <floating>so_far.kept, a, x, d)
         if run.net.bias:
-            w[d] = w[d] + ((a[0] + a[1]) + (a[2] + a[3])) if simple else <floating>so_far.bias
+            w[d] = b + ((a[0] + a[1]) + (a[2] + a[3])) if simple else b
         if run.rules.objective:
             run.rules.squared_norm = so_far.squared_norm
             run.totals[UNWEIGHTED] += so_far.unweighted

@@ -28,6 +28,8 @@ enum { BLOCK = 4, PAIRS = BLOCK * (BLOCK - 1) / 2 };
 #ifndef IN_REGISTER /* hides from gcc that it could as well load a number again wherever it is used */
 #if defined(__GNUC__) && defined(__x86_64__)
 #define IN_REGISTER(vector) __asm__("" : "+x"(vector))
+#elif defined(__GNUC__) && defined(__aarch64__)
+#define IN_REGISTER(vector) __asm__("" : "+w"(vector))
 #else
 #define IN_REGISTER(vector) ((void)(vector))
 #endif
@@ -55,6 +57,12 @@ typedef struct { part p[32 / sizeof(part)]; } lanes;
 static inline lanes NAME(plus)(lanes a, lanes b) {
     for (size_t k = 0; k < 32 / sizeof(part); k++) a.p[k] += b.p[k];
     return a;
+}
+
+/* a product that is rounded before anything is added to it: no addition is fused with it */
+static inline REAL NAME(rounded)(REAL product) {
+    IN_REGISTER(product);
+    return product;
 }
 
 /* sum + a·b, lane by lane */

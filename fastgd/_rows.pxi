@@ -62,6 +62,8 @@ cdef extern from *:
                          Py_ssize_t n) noexcept nogil
     void add_to_rows_f32(float* w, const float* c, float factor, const float* x, Py_ssize_t m,
                          Py_ssize_t n) noexcept nogil
+    double rounded_f64(double product) noexcept nogil
+    float rounded_f32(float product) noexcept nogil
     void add_scaled_f64(double* w, double c, const double* x, Py_ssize_t n) noexcept nogil
     void add_scaled_f32(float* w, float c, const float* x, Py_ssize_t n) noexcept nogil
     void block_sums_f64(const double* w, const double** x, Py_ssize_t n, double start, double* m, double* g,
@@ -152,6 +154,13 @@ cdef inline void add_to_rows(floating* w, const floating* c, floating factor, co
         add_to_rows_f64(w, c, factor, x, m, n)
     else:
         add_to_rows_f32(w, c, factor, x, m, n)
+
+
+cdef inline floating rounded(floating product) noexcept nogil:
+    if floating is double:
+        return rounded_f64(product)
+    else:
+        return rounded_f32(product)
 
 
 cdef inline void add_scaled(floating* w, floating c, const floating* x, Py_ssize_t n) noexcept nogil:

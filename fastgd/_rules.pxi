@@ -5,7 +5,7 @@ cdef int read_rules(Rules* rules, tuple given) except -1:
     # from codes.rules_numbers
     rules.given, rules.intercept_decay, rules.bias_pull, rules.slope_limit = given[:4]
     rules.visit_zero_weight, rules.pass_over_zeros, rules.l1_on_touched = given[4:7]
-    rules.average_before_l1, rules.objective = given[7:9]
+    rules.average_before_l1, rules.objective, rules.price_before_l1 = given[7:10]
     rules.squares = NULL
     return 0
 
@@ -23,19 +23,24 @@ cdef inline bint priced(const Run* run) noexcept nogil:
 
 
 cdef void measure(Run* run, const floating* w) noexcept nogil:
-    # the norms of the weights at the beginning of a pass; the updates then bring them up to date
+    # the norms of the weights at the beginning of a pass; the updates then bring them up to date. Those of the weights
+    # before L1 last cut them stay from pass to pass; where one is 0 nothing was cut
     cdef Py_ssize_t j
     run.rules.squared_norm = run.rules.absolute_norm = 0
     if priced(run):
         for j in range(run.net.sizes[0] * run.net.sizes[1]):
             run.rules.squared_norm += <double>w[j] * <double>w[j]
             run.rules.absolute_norm += fabs(<double>w[j])
+    if run.rules.price_before_l1 and run.totals[UNCUT_SIZES] == 0:
+        run.totals[UNCUT_SQUARES], run.totals[UNCUT_SIZES] = run.rules.squared_norm, run.rules.absolute_norm
 
 
 cdef inline double price(const Run* run, double squared_norm, double biases) noexcept nogil:
     # P(W) + ν Σ b
-    return (run.method.decay / 2 * squared_norm + run.method.debt * run.rules.absolute_norm
-            + run.rules.bias_pull * biases)
+    cdef double absolute_norm = run.rules.absolute_norm
+    if run.rules.price_before_l1:
+        squared_norm, absolute_norm = run.totals[UNCUT_SQUARES], run.totals[UNCUT_SIZES]
+    return run.method.decay / 2 * squared_norm + run.method.debt * absolute_norm + run.rules.bias_pull * biases
 
 
 cdef inline double norm_after(double squared_norm, double keep, double change, double m, double square) noexcept nogil:
@@ -83,7 +88,8 @@ cdef inline void move_biases(const Run* run, const Now* now, floating* b, floati
         move_block(&run.method, now, False, b, state, run.net.size, factor, direction, n)
         return
     for k in range(n):
-        b[k] -= <floating>(run.rules.intercept_decay * (now.plain_bias.rate * <double>(factor * direction[k]) + pull))
+        b[k] -= rounded(<floating>(run.rules.intercept_decay
+                                   * (now.plain_bias.rate * <double>(factor * direction[k]) + pull)))
 
 
 cdef inline double after_l1(double z, double owed, double* paid) noexcept nogil:
@@ -100,6 +106,8 @@ cdef inline void shrink(Run* run, double keep, floating* w, floating* state) noe
     # W ← keep · W, folded where scikit-learn would if the mean depends on it
     run.rules.squared_norm *= keep * keep
     run.rules.absolute_norm *= keep
+    run.totals[UNCUT_SQUARES] *= keep * keep
+    run.totals[UNCUT_SIZES] *= keep
     if run.mean < 0 or not run.rules.average_before_l1:
         decay_scale(run, keep, w, state)
         return
@@ -115,15 +123,18 @@ cdef void move_truncated(Run* run, const Now* now, floating* w, floating* state,
     # in the columns that the row stores: W ← keep · W − rate · factor · slope x, less what L1 is owed. W = scale · V,
     # and the sum of the iterates is S V − B (see _lazy.pxi); by average_before_l1 what L1 takes is not entered in B.
     cdef Py_ssize_t i, j, k
-    cdef double scale, change, moved, z, left, owed = run.totals[DEBT] + now.rate * run.method.debt
+    cdef double scale, change, moved, was, z, left, owed = run.totals[DEBT] + now.rate * run.method.debt
     cdef floating* b = state + run.mean * run.net.size
     cdef double* paid = run.paid
     cdef floating before
-    cdef bint averaged = run.mean >= 0 and run.lazy.summed > 0
+    cdef double squares, sizes
+    cdef bint averaged = run.mean >= 0 and run.lazy.summed > 0, still = True
     shrink(run, now.plain.keep, w, state)
     scale = run.lazy.scale
+    squares, sizes = run.rules.squared_norm, run.rules.absolute_norm
     for k in range(run.net.sizes[1]):
         change = -now.plain.rate * <double>(factor * slopes[k]) / scale
+        still = still and change == 0
         for i in range(at.n):
             j = column_of(at, i) if sparse(at) else i
             before = w[j]
@@ -136,9 +147,13 @@ cdef void move_truncated(Run* run, const Now* now, floating* w, floating* state,
             if averaged:
                 b[j] += <floating>(run.lazy.summed * ((moved if run.rules.average_before_l1 else w[j]) - before))
             if run.rules.objective:
-                z = scale * before
-                run.rules.squared_norm += left * left - z * z
-                run.rules.absolute_norm += fabs(left) - fabs(z)
+                was = scale * before
+                squares += z * z - was * was
+                sizes += fabs(z) - fabs(was)
+                run.rules.squared_norm += left * left - was * was
+                run.rules.absolute_norm += fabs(left) - fabs(was)
         w += run.net.sizes[0]
         b += run.net.sizes[0]
         paid += run.net.sizes[0]
+    if run.rules.price_before_l1 and not still:
+        run.totals[UNCUT_SQUARES], run.totals[UNCUT_SIZES] = squares, sizes

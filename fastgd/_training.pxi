@@ -15,7 +15,9 @@ cdef enum:                  # places in `totals`
     PENALTY = 6             # Σ penalty of the weights before each update, in this epoch
     SUMMED = 7              # see _rules.pxi
     SHRUNK = 8
-    TOTALS = 9              # their number
+    UNCUT_SQUARES = 9
+    UNCUT_SIZES = 10
+    TOTALS = 11             # their number
 
 
 cdef enum LazyKind:         # how the weights of a first layer whose rows are sparse are moved: see _lazy.pxi
@@ -54,6 +56,7 @@ cdef struct Rules:          # where the step is another library's: see rules.py
     bint l1_on_touched
     bint average_before_l1
     bint objective
+    bint price_before_l1
     const double* squares   # ‖x‖² of each row, where the objective needs them
     double squared_norm     # ‖W‖² and Σ |W| of the weights as they are
     double absolute_norm
@@ -93,6 +96,7 @@ cdef void plan(Run* run) noexcept:
                   and run.mean < 0 and not passive_aggressive(&run.method))
     run.simple = run.linear and run.method.decay == 0 and not run.rules.given
     run.rules.slope_limit /= run.loss.scale
+    run.rules.price_before_l1 &= run.paid != NULL and priced(run)
 
 
 cdef inline void record(Run* run, const floating* params, double loss, double norm, floating* path_out) noexcept nogil:

@@ -77,9 +77,12 @@ def schedule_numbers(method: Method, loss: Loss, rates: Array | None) -> tuple[i
     return int(_kernels.ScheduleCode[schedule.name.upper()]), numbers, None
 
 
+NO_RULES = Rules()
+
+
 def rules_numbers(rules: Rules) -> tuple[Any, ...]:
     """Return whether there are rules, and their values in the order of their fields."""
-    return rules != Rules(), *(getattr(rules, field.name) for field in fields(rules))
+    return rules != NO_RULES, *(getattr(rules, field.name) for field in fields(rules))
 
 
 def method_numbers(method: Method, loss: Loss, lr: float | None = None, rates: Array | None = None) -> tuple[Any, ...]:

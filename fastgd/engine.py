@@ -13,7 +13,7 @@ from fastgd import _kernels, codes, data, reference
 from fastgd.losses import Loss
 from fastgd.method import Method
 from fastgd.optimizers import SGD
-from fastgd.reference import AVERAGED, DEBT, EPOCH, LOSS, OPEN, SHRUNK, SUMMED, UPDATES
+from fastgd.reference import AVERAGED, DEBT, EPOCH, LOSS, OPEN, SHRUNK, SUMMED, UNCUT_SIZES, UNCUT_SQUARES, UPDATES
 from fastgd.schedules import Adaptive
 
 Array = npt.NDArray[Any]
@@ -169,7 +169,7 @@ class Engine:
     """Everything that the next update needs, and the calls that make updates.
 
     ``params`` (P,), ``state`` (slots · P,), ``paid`` (2P,) or None, ``gradient`` (P,), ``counters`` (5,) and
-    ``totals`` (9,) are changed in place by the passes alone, each call wholly or not at all; so an interruption
+    ``totals`` (11,) are changed in place by the passes alone, each call wholly or not at all; so an interruption
     between two calls finds them consistent. ``params`` are the model's own, unless iterates are averaged: then the
     model shows their mean, the last row of the state.
     """
@@ -190,6 +190,7 @@ class Engine:
         self._passes: Any = _kernels if loss.compiled else reference
         self._net = codes.net_numbers(net)
         self._loss = codes.loss_numbers(loss, net.out_features) if loss.compiled else None
+        self._numbered, self._numbers = None, ()
         self.shown = given.copy() if self.watched else given
         self._begin()
         self.one_sample = self._one_sample()
@@ -224,7 +225,7 @@ class Engine:
 
     def restart(self) -> None:
         """Forget what scikit-learn forgets between two calls: what L1 is owed, and what its means rest on."""
-        self.totals[[DEBT, SUMMED, SHRUNK]] = 0
+        self.totals[[DEBT, SUMMED, SHRUNK, UNCUT_SQUARES, UNCUT_SIZES]] = 0
         if self.paid is not None:
             self.paid[:] = 0
 
@@ -248,7 +249,9 @@ class Engine:
             return self.net, self.loss, (method, self.epoch_losses)
         schedule, lr = method.schedule, method.optimizer.lr
         if schedule.name in codes.IN_C:
-            return self._net, self._loss, codes.method_numbers(method, self.loss)
+            if self._numbered is not method:
+                self._numbered, self._numbers = method, codes.method_numbers(method, self.loss)
+            return self._net, self._loss, self._numbers
         first = int(self.counters[UPDATES]) + 1
         t = np.arange(first, first + (1 if schedule.by == "epoch" else self._updates(part, close)))
         rates = schedule.rate(lr, t, epoch, self.epoch_losses)

@@ -25,8 +25,8 @@ Array = npt.NDArray[Any]
 
 EPOCH, POSITION, UPDATES, OPEN, AVERAGED = range(5)  # places in `counters`; the first is the trainer's
 LOSS, WEIGHT, BATCH_LOSS, BATCH_WEIGHT, DEBT = range(5)  # places in `totals`
-UNWEIGHTED, PENALTY, SUMMED, SHRUNK = range(5, 9)  # and those of Rules
-TOTALS = 9
+UNWEIGHTED, PENALTY, SUMMED, SHRUNK, UNCUT_SQUARES, UNCUT_SIZES = range(5, 11)  # and those of Rules
+TOTALS = 11
 
 
 def shrunk_limit(dtype: np.dtype[Any]) -> float:
@@ -115,6 +115,7 @@ class _Pass:
         self.before = [array.copy() for array in self.changed]
         self.first = int(counters[UPDATES])
         self.touched: Array | slice = slice(None)
+        self.still = False
 
     def undo(self) -> None:
         for array, old in zip(self.changed, self.before, strict=True):
@@ -136,10 +137,12 @@ class _Pass:
         slope = np.clip(self.loss.slope(outputs[-1], t), -rules.slope_limit, rules.slope_limit)
         direction = params.dtype.type(weight) * _backward(self.net, params, outputs, slope)
         if batch_size == 1:
+            self.still = not (weight * slope).any()
             self.record(value, direction)
             schedule, lr = self.method.schedule, self.method.optimizer.lr
             if isinstance(schedule, PassiveAggressive):
                 slope = -schedule.move(self.loss, lr, outputs[-1], t, float(x @ x)) / lr
+                self.still = not (weight * slope).any()
                 direction = weight * _backward(self.net, params, outputs, slope)
             self.update(direction)
             return True
@@ -187,6 +190,8 @@ class _Pass:
         if averaged and method.rules.average_before_l1:
             self.add_to_mean()
         if method.penalty is not None and self.paid is not None:
+            if method.rules.price_before_l1 and not isinstance(method.schedule, PassiveAggressive):
+                self.keep_norms(max(0.0, 1 - rate * method.penalty.l2))
             self.totals[DEBT] += rate * method.penalty.l1
             self.settle(rate, method.penalty, self.paid)
         if averaged and not method.rules.average_before_l1:
@@ -211,10 +216,23 @@ class _Pass:
         if not method.rules.objective:
             return
         self.totals[UNWEIGHTED] += value
-        if not isinstance(method.schedule, PassiveAggressive):
-            biases = np.sum(self.params[~self.on_weight], dtype=np.float64)
-            price = 0.0 if method.penalty is None else method.penalty.value(self.params[self.on_weight])
-            self.totals[PENALTY] += price + method.rules.bias_pull * biases
+        if isinstance(method.schedule, PassiveAggressive):
+            return
+        price = 0.0
+        if method.penalty is not None and method.rules.price_before_l1 and self.totals[UNCUT_SIZES]:
+            price = method.penalty.l2 / 2 * self.totals[UNCUT_SQUARES] + method.penalty.l1 * self.totals[UNCUT_SIZES]
+        elif method.penalty is not None:
+            price = method.penalty.value(self.params[self.on_weight])
+        biases = np.sum(self.params[~self.on_weight], dtype=np.float64)
+        self.totals[PENALTY] += price + method.rules.bias_pull * biases
+
+    def keep_norms(self, keep: float) -> None:
+        """Keep ‖W‖² and Σ |W| as they are before L1 cuts the weights, or decay those of before if nothing else moved."""
+        weights = self.params[self.on_weight].astype(np.float64)
+        if self.still and self.totals[UNCUT_SIZES]:
+            self.totals[[UNCUT_SQUARES, UNCUT_SIZES]] *= keep * keep, keep
+        else:
+            self.totals[[UNCUT_SQUARES, UNCUT_SIZES]] = weights @ weights, np.abs(weights).sum()
 
     def settle(self, rate: float, penalty: Penalty, paid: Array) -> None:
         """Take off what is owed to L1: everywhere, or by ``l1_on_touched`` in the row's columns alone.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from math import inf
 from typing import Any
 
@@ -37,6 +38,9 @@ class Rules(Choice):
         which is what scikit-learn's bookkeeping amounts to.
     objective : bool, default False
         Keep the sums of the losses, without weights, and of the penalty before each update.
+    price_before_l1 : bool, default False
+        With ``objective`` and ``l1_on_touched``, the penalty is that of the weights as they were before L1 last cut
+        them, and after an update of slope zero as they were, decayed: scikit-learn's norms on dense rows.
 
     Raises
     ------
@@ -58,6 +62,7 @@ class Rules(Choice):
     l1_on_touched: bool = False
     average_before_l1: bool = False
     objective: bool = False
+    price_before_l1: bool = False
 
     def __post_init__(self) -> None:
         numbers: dict[str, Any] = {name: getattr(self, name) for name in ("intercept_decay", "bias_pull")}
@@ -65,7 +70,9 @@ class Rules(Choice):
             object.__setattr__(self, name, check_number(name, value))
         if self.slope_limit != inf:
             object.__setattr__(self, "slope_limit", check_number("slope_limit", self.slope_limit, open_below=True))
-        for name in ("visit_zero_weight", "pass_over_zeros", "l1_on_touched", "average_before_l1", "objective"):
-            object.__setattr__(self, name, check_flag(name, getattr(self, name)))
+        for field in fields(self)[3:]:
+            object.__setattr__(self, field.name, check_flag(field.name, getattr(self, field.name)))
         if self.average_before_l1 and not self.l1_on_touched:
             raise ValueError("average_before_l1=True needs l1_on_touched=True")
+        if self.price_before_l1 and not (self.l1_on_touched and self.objective):
+            raise ValueError("price_before_l1=True needs l1_on_touched=True and objective=True")

@@ -23,9 +23,11 @@ SWITCHES = {
     "l1_on_touched": {"l1_on_touched": True},
     "average_before_l1": {"l1_on_touched": True, "average_before_l1": True},
     "objective": {"objective": True, "l1_on_touched": True},
+    "price_before_l1": {"objective": True, "l1_on_touched": True, "price_before_l1": True},
     "all": {
         "intercept_decay": 0.5, "bias_pull": 0.1, "slope_limit": 0.5, "visit_zero_weight": True,
         "pass_over_zeros": True, "l1_on_touched": True, "average_before_l1": True, "objective": True,
+        "price_before_l1": True,
     },
 }  # fmt: skip
 PENALTIES = {
@@ -157,6 +159,22 @@ def test_l1_is_taken_from_the_columns_of_the_row_alone():
     assert given.totals[SUMMED] == 0
 
 
+def test_the_price_before_l1_is_that_of_the_weights_before_they_are_cut():
+    given = ruled(SWITCHES["price_before_l1"], "hinge", "l1")
+    given.weights = None
+    price, still = 0.02 * np.abs(given.params[:-1]).sum(), 0
+    for place, row in enumerate(given.order):
+        w, b, sum_before = given.params[:-1].copy(), given.params[-1], given.totals[PENALTY]
+        given.run(_kernels, place, place + 1)
+        np.testing.assert_allclose(given.totals[PENALTY] - sum_before, price, rtol=1e-9)
+        sign = 2 * given.T[row, 0] - 1
+        if sign * (w @ given.X[row] + b) < 1:
+            price = 0.02 * np.abs(w + 0.05 * sign * given.X[row]).sum()
+        else:
+            still += 1
+    assert still
+
+
 @pytest.mark.parametrize(
     ("name", "value", "error"),
     [
@@ -174,7 +192,11 @@ def test_rules_of_other_values_are_refused(name, value, error):
         Rules(**{name: value})
 
 
-def test_averaging_before_l1_needs_l1_on_touched():
+@pytest.mark.parametrize("missing", ["l1_on_touched", "objective"])
+def test_what_is_before_l1_needs_an_l1_that_is_on_touched(missing):
+    given = {"l1_on_touched": True, "objective": True, "price_before_l1": True, missing: False}
+    with pytest.raises(ValueError, match=f"{missing}=True"):
+        Rules(**given)
     with pytest.raises(ValueError, match="l1_on_touched=True"):
         Rules(average_before_l1=True)
 

@@ -159,7 +159,7 @@ def method_of(
     penalty = penalty_of(estimator.penalty, alpha, estimator.l1_ratio)
     rules = Rules()
     if takes_rules(estimator):
-        l1 = penalty is not None and penalty.l1 > 0
+        l1, objective = penalty is not None and penalty.l1 > 0, fitting or estimator.verbose > 0
         rules = Rules(
             intercept_decay=intercept_decay(estimator, sparse),
             bias_pull=pull,
@@ -168,7 +168,8 @@ def method_of(
             pass_over_zeros=estimator.learning_rate == "pa1",
             l1_on_touched=l1,
             average_before_l1=l1 and average > 0,
-            objective=fitting or estimator.verbose > 0,
+            objective=objective,
+            price_before_l1=l1 and objective and not sparse,
         )
     return Method.make(
         loss,
