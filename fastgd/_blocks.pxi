@@ -58,8 +58,11 @@ cdef inline double step_in_block(Run* run, Py_ssize_t k, const floating* t, cons
         a[i] *= <floating>keep
     for i in range(k + 1, BLOCK):
         m[i] = <floating>keep * m[i] + a[k] * g[i * (i - 1) // 2 + k]
-    if run.net.bias:
+    if run.net.bias and run.rules.bias_by_rules:
         b[0] += rounded(<floating>run.rules.intercept_decay * (a[k] - <floating>(rate * run.rules.bias_pull)))
+        KEEP_CALLS()
+    elif run.net.bias:
+        b[0] += a[k]
     return weight[k] * value
 
 

@@ -208,14 +208,16 @@ def square_norms(const floating[::1] X not None, indices, indptr, Py_ssize_t d, 
     """Write ‖x‖² for each row of X."""
     cdef Rows rows
     cdef Columns at
-    cdef Py_ssize_t i, j, offset
+    cdef Py_ssize_t i, offset
+    cdef const floating* x = &X[0] if X.shape[0] else NULL
     read_rows(&rows, d, indices, indptr)
     with nogil:
         for i in range(squares_out.shape[0]):
             offset = row_at(rows, i, &at)
-            squares_out[i] = 0
-            for j in range(offset, offset + at.n):
-                squares_out[i] += <double>X[j] * <double>X[j]
+            if floating is double:
+                squares_out[i] = square_f64(x + offset, at.n)
+            else:
+                squares_out[i] = square_f32(x + offset, at.n)
 
 
 def shuffle(int64_t[::1] order not None, uint32_t seed):

@@ -59,6 +59,27 @@ static inline lanes NAME(plus)(lanes a, lanes b) {
     return a;
 }
 
+/* Σ_j x_j², summed in double */
+static inline double NAME(square)(const REAL *x, ptrdiff_t n) {
+    double sums[8] = {0}, rest = 0;
+    ptrdiff_t j = 0;
+    for (; j + 8 <= n; j += 8)
+        UNROLL for (int k = 0; k < 8; k++) sums[k] += (double)x[j + k] * (double)x[j + k];
+    for (; j < n; j++) rest += (double)x[j] * (double)x[j];
+    return rest + (((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7])));
+}
+
+/* 1 where x ≥ 0, else 0, by a mask: of a comparison of scalars compilers make a branch, or a chain over integers */
+static inline REAL NAME(not_negative)(REAL x) {
+#if defined(__GNUC__)
+    typedef REAL pair __attribute__((vector_size(16)));
+    typedef __typeof__((pair){0} >= (pair){0}) bits;
+    return ((pair)(((pair){x} >= (pair){0}) & (bits)(pair){1}))[0];
+#else
+    return x >= 0;
+#endif
+}
+
 /* a product that is rounded before anything is added to it: no addition is fused with it */
 static inline REAL NAME(rounded)(REAL product) {
     IN_REGISTER(product);

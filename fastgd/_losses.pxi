@@ -47,11 +47,6 @@ cdef inline floating side_of(floating r, floating limit) noexcept nogil:
     return (r > limit) - (r < -limit)
 
 
-cdef inline floating not_negative(floating r) noexcept nogil:
-    # 1 where r ≥ 0, else 0 (−1 of what is not a number: compilers make a branch of a single comparison)
-    return (r >= <floating>0) - (r != r)
-
-
 cdef inline floating absolute(floating y, floating t, floating* slope_out) noexcept nogil:
     # C = |r|, slope sign(r), with r = y − t
     cdef floating r = y - t

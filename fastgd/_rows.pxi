@@ -62,6 +62,10 @@ cdef extern from *:
                          Py_ssize_t n) noexcept nogil
     void add_to_rows_f32(float* w, const float* c, float factor, const float* x, Py_ssize_t m,
                          Py_ssize_t n) noexcept nogil
+    double square_f64(const double* x, Py_ssize_t n) noexcept nogil
+    double square_f32(const float* x, Py_ssize_t n) noexcept nogil
+    double not_negative_f64(double x) noexcept nogil
+    float not_negative_f32(float x) noexcept nogil
     double rounded_f64(double product) noexcept nogil
     float rounded_f32(float product) noexcept nogil
     void add_scaled_f64(double* w, double c, const double* x, Py_ssize_t n) noexcept nogil
@@ -154,6 +158,14 @@ cdef inline void add_to_rows(floating* w, const floating* c, floating factor, co
         add_to_rows_f64(w, c, factor, x, m, n)
     else:
         add_to_rows_f32(w, c, factor, x, m, n)
+
+
+cdef inline floating not_negative(floating x) noexcept nogil:
+    # 1 where x ≥ 0, else 0
+    if floating is double:
+        return not_negative_f64(x)
+    else:
+        return not_negative_f32(x)
 
 
 cdef inline floating rounded(floating product) noexcept nogil:

@@ -6,13 +6,17 @@ cdef int read_rules(Rules* rules, tuple given) except -1:
     rules.given, rules.intercept_decay, rules.bias_pull, rules.slope_limit = given[:4]
     rules.visit_zero_weight, rules.pass_over_zeros, rules.l1_on_touched = given[4:7]
     rules.average_before_l1, rules.objective, rules.price_before_l1 = given[7:10]
+    rules.bias_by_rules = rules.intercept_decay != 1 or rules.bias_pull != 0
     rules.squares = NULL
     return 0
 
 
 cdef inline floating limited(floating slope, double limit) noexcept nogil:
-    # a slope that is not a number stays so
-    return <floating>limit if slope > limit else <floating>-limit if slope < -limit else slope
+    # a slope that is not a number stays so; a branch that is hardly ever taken keeps no one waiting
+    if slope > limit or slope < -limit:
+        KEEP_CALLS()
+        return <floating>limit if slope > 0 else <floating>-limit
+    return slope
 
 
 # -------------------------------------------------------------------------------------------------------- objective

@@ -57,6 +57,7 @@ cdef struct Rules:          # where the step is another library's: see rules.py
     bint average_before_l1
     bint objective
     bint price_before_l1
+    bint bias_by_rules      # whether biases move otherwise than by the gradient
     const double* squares   # ‖x‖² of each row, where the objective needs them
     double squared_norm     # ‖W‖² and Σ |W| of the weights as they are
     double absolute_norm
