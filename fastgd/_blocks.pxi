@@ -152,9 +152,9 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, const floating* X, co
         if not isfinite(loss_sum):
             return reached
         if simple:
-            add_block(w, <floating>1, a, x, d)
+            add_block(w, <floating>1, a, x, d, &next[0] if far and not ahead else NULL)
         else:
-            add_block(w, <floating>so_far.kept, a, x, d)
+            add_block(w, <floating>so_far.kept, a, x, d, &next[0] if far and not ahead else NULL)
         if run.net.bias:
             w[d] = b + ((a[0] + a[1]) + (a[2] + a[3])) if simple else b
         if run.rules.objective:

@@ -217,10 +217,10 @@ static inline void NAME(add_scaled)(REAL *w, REAL c, const REAL *x, ptrdiff_t n)
     for (; j < n; j++) w[j] += c * x[j];
 }
 
-/* For a block of BLOCK rows x_i: m_i = w·x_i + start and g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2
-   + k]. Each part of the lanes has its turn, so that all sums stay in registers. The
-   rows that come next are asked for ahead, `near` into the first level of cache: they are too many streams for the
-   hardware to foresee. */
+/* For a block of BLOCK rows x_i: m_i = w·x_i + start and g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2 + k]. Each part
+   of the lanes has its turn, so that all sums stay in registers. The rows that come next are asked for ahead, being
+   too many streams for the hardware to foresee: all of them if `near`, into the first level of cache, else the first
+   half, and add_block asks for the others. */
 static inline void NAME(block_sums)(const REAL *w, const REAL *const *x, ptrdiff_t n, REAL start, REAL *m, REAL *g,
                                     const REAL *const *next, int near) {
     ptrdiff_t j = 0;
@@ -236,7 +236,6 @@ static inline void NAME(block_sums)(const REAL *w, const REAL *const *x, ptrdiff
                 PREFETCH(next[turn + 2] + j);
             } else {
                 PREFETCH_FAR(next[turn] + j);
-                PREFETCH_FAR(next[turn + 2] + j);
             }
             UNROLL for (int i = 0; i < BLOCK; i++) {
                 const part xi = *(const part *)(x[i] + j + p * PER);
@@ -299,14 +298,16 @@ static inline void NAME(block_dots)(const REAL *w, const REAL *v, const REAL *co
     }
 }
 
-/* w_j ← keep w_j + Σ_i c_i x_ij; where `keep` is 1 as written, the compiler leaves it out */
+/* w_j ← keep w_j + Σ_i c_i x_ij; where `keep` is 1 as written, the compiler leaves it out. Unless `next` is NULL, the
+   rows of the next block that block_sums did not ask for are asked for. */
 static inline void NAME(add_block)(REAL *w, REAL keep, const REAL *c_given,
-                                   const REAL *const *x_given, ptrdiff_t n) {
+                                   const REAL *const *x_given, ptrdiff_t n, const REAL *const *next) {
     REAL c[BLOCK]; /* copies that nothing written to w could change */
     const REAL *x[BLOCK];
     ptrdiff_t j = 0;
     UNROLL for (int i = 0; i < BLOCK; i++) c[i] = c_given[i], x[i] = x_given[i];
     for (; j + PER <= n; j += PER) {
+        if (next) PREFETCH_FAR(next[2 + ((j / LANES) & 1)] + j);
         part sum = keep * *(part *)(w + j);
         UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * *(const part *)(x[i] + j);
         *(part *)(w + j) = sum;

@@ -84,8 +84,10 @@ cdef extern from *:
                        Py_ssize_t n) noexcept nogil
     void add_three_f32(float* w, float c, const float* x, float e, const float* z, float f, const float* v,
                        Py_ssize_t n) noexcept nogil
-    void add_block_f64(double* w, double keep, const double* c, const double** x, Py_ssize_t n) noexcept nogil
-    void add_block_f32(float* w, float keep, const float* c, const float** x, Py_ssize_t n) noexcept nogil
+    void add_block_f64(double* w, double keep, const double* c, const double** x, Py_ssize_t n,
+                       const double** next) noexcept nogil
+    void add_block_f32(float* w, float keep, const float* c, const float** x, Py_ssize_t n,
+                       const float** next) noexcept nogil
     double gathered_dot_f64_i32(const double* w, const double* x, const int32_t* columns, Py_ssize_t n) noexcept nogil
     double gathered_dot_f64_i64(const double* w, const double* x, const int64_t* columns, Py_ssize_t n) noexcept nogil
     float gathered_dot_f32_i32(const float* w, const float* x, const int32_t* columns, Py_ssize_t n) noexcept nogil
@@ -185,7 +187,7 @@ cdef inline void add_scaled(floating* w, floating c, const floating* x, Py_ssize
 
 cdef inline void block_sums(const floating* w, const floating** x, Py_ssize_t n, floating start, floating* m_out,
                             floating* g_out, const floating** next, bint near) noexcept nogil:
-    # m_i = w·x_i + start and g_ik = x_i·x_k for k < i, at i (i − 1) / 2 + k; the rows `next` are asked for ahead
+    # m_i = w·x_i + start and g_ik = x_i·x_k for k < i, at i (i − 1) / 2 + k; the rows `next`, or half of them, are asked for ahead
     if floating is double:
         block_sums_f64(w, x, n, start, m_out, g_out, next, near)
     else:
@@ -220,12 +222,12 @@ cdef inline void add_three(floating* w, floating c, const floating* x, floating 
 
 
 cdef inline void add_block(floating* w, floating keep, const floating* c, const floating** x,
-                           Py_ssize_t n) noexcept nogil:
-    # w_j ← keep · w_j + Σ_i c_i x_ij
+                           Py_ssize_t n, const floating** next) noexcept nogil:
+    # w_j ← keep · w_j + Σ_i c_i x_ij; half of the rows `next` are asked for ahead, or none of NULL
     if floating is double:
-        add_block_f64(w, keep, c, x, n)
+        add_block_f64(w, keep, c, x, n, next)
     else:
-        add_block_f32(w, keep, c, x, n)
+        add_block_f32(w, keep, c, x, n, next)
 
 
 cdef inline bint all_finite(const floating* w, Py_ssize_t n) noexcept nogil:
