@@ -187,7 +187,7 @@ cdef inline void add_scaled(floating* w, floating c, const floating* x, Py_ssize
 
 cdef inline void block_sums(const floating* w, const floating** x, Py_ssize_t n, floating start, floating* m_out,
                             floating* g_out, const floating** next, bint near) noexcept nogil:
-    # m_i = w·x_i + start and g_ik = x_i·x_k for k < i, at i (i − 1) / 2 + k; the rows `next`, or half of them, are asked for ahead
+    # m_i = w·x_i + start and g_ik = x_i·x_k for k < i, at i (i − 1) / 2 + k; rows of `next` are asked for ahead
     if floating is double:
         block_sums_f64(w, x, n, start, m_out, g_out, next, near)
     else:
