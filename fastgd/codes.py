@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,8 @@ from fastgd.losses import Loss
 from fastgd.method import Method
 from fastgd.optimizers import FTRL, SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from fastgd.reference import Net
-from fastgd.rules import Rules
+from fastgd.registry import field_names
+from fastgd.rules import NO_RULES, Rules
 from fastgd.schedules import InvScaling, Optimal
 
 Array = npt.NDArray[Any]
@@ -77,12 +77,9 @@ def schedule_numbers(method: Method, loss: Loss, rates: Array | None) -> tuple[i
     return int(_kernels.ScheduleCode[schedule.name.upper()]), numbers, None
 
 
-NO_RULES = Rules()
-
-
 def rules_numbers(rules: Rules) -> tuple[Any, ...]:
     """Return whether there are rules, and their values in the order of their fields."""
-    return rules != NO_RULES, *(getattr(rules, field.name) for field in fields(rules))
+    return rules != NO_RULES, *(getattr(rules, name) for name in field_names(Rules))
 
 
 def method_numbers(method: Method, loss: Loss, lr: float | None = None, rates: Array | None = None) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -190,10 +191,10 @@ class Engine:
         self._passes: Any = _kernels if loss.compiled else reference
         self._net = codes.net_numbers(net)
         self._loss = codes.loss_numbers(loss, net.out_features) if loss.compiled else None
-        self._numbered, self._numbers = None, ()
+        self._numbered: Method | None = None
+        self._numbers: tuple[Any, ...] = ()
         self.shown = given.copy() if self.watched else given
         self._begin()
-        self.one_sample = self._one_sample()
 
     # ------------------------------------------------------------------------------------- what is shown and watched
 
@@ -231,14 +232,16 @@ class Engine:
 
     # ------------------------------------------------------------------------------------------------------- updates
 
-    def _one_sample(self) -> Callable[[Any, Any], float | None]:
+    @cached_property
+    def one_sample(self) -> Callable[[Any, Any], float | None]:
+        """Make one update by a sample and its target and return the loss before it, or None where this way can't."""
         schedule = self.method.schedule
         if not self.loss.compiled or self.watched or schedule.name not in codes.IN_C or self.method.rules.objective:
             return lambda x, t: None
         return _kernels.OneSample(
             self.params, self.state, self.paid, self.gradient, self._work, self.counters, self.totals,
             1 if self.loss.targets == "classes" else self.net.out_features, self._net, self._loss,
-            codes.method_numbers(self.method, self.loss),
+            self._method_numbers(),
             *codes.target_limits(self.loss, self.net.out_features, self.dtype), self.net._hold,
         ).step  # fmt: skip
 
@@ -249,15 +252,18 @@ class Engine:
             return self.net, self.loss, (method, self.epoch_losses)
         schedule, lr = method.schedule, method.optimizer.lr
         if schedule.name in codes.IN_C:
-            if self._numbered is not method:
-                self._numbered, self._numbers = method, codes.method_numbers(method, self.loss)
-            return self._net, self._loss, self._numbers
+            return self._net, self._loss, self._method_numbers()
         first = int(self.counters[UPDATES]) + 1
         t = np.arange(first, first + (1 if schedule.by == "epoch" else self._updates(part, close)))
         rates = schedule.rate(lr, t, epoch, self.epoch_losses)
         if schedule.by == "epoch":
             return self._net, self._loss, codes.method_numbers(method, self.loss, lr=float(rates[0]))
         return self._net, self._loss, codes.method_numbers(method, self.loss, rates=rates)
+
+    def _method_numbers(self) -> tuple[Any, ...]:
+        if self._numbered is not self.method:
+            self._numbered, self._numbers = self.method, codes.method_numbers(self.method, self.loss)
+        return self._numbers
 
     def _updates(self, part: data.Slice, close: bool) -> int:
         # how many the slice will make

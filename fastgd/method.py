@@ -14,7 +14,7 @@ from fastgd.losses import Loss
 from fastgd.optimizers import FTRL, Adam, Optimizer
 from fastgd.penalties import Penalty
 from fastgd.registry import check_count, check_number
-from fastgd.rules import Rules
+from fastgd.rules import NO_RULES, Rules
 from fastgd.schedules import Constant, PassiveAggressive, Schedule
 
 __all__ = ["Method"]
@@ -59,7 +59,7 @@ class Method:
     average: int = 0
     clip_value: float | None = None
     clip_norm: float | None = None
-    rules: Rules = Rules()  # noqa: RUF009 - it is frozen
+    rules: Rules = NO_RULES
 
     @classmethod
     def make(
@@ -74,7 +74,7 @@ class Method:
         average: bool | int = False,
         clip_value: float | None = None,
         clip_norm: float | None = None,
-        rules: Rules = Rules(),  # noqa: B008 - it is frozen
+        rules: Rules = NO_RULES,
     ) -> Method:
         """Return the method of these choices, or refuse what makes no sense for the loss and the model.
 
@@ -154,7 +154,7 @@ class Method:
     def _check_rules(self, sizes: Sequence[int], batch_size: int) -> None:
         if not isinstance(self.rules, Rules):
             raise TypeError(f"rules must be an instance of fastgd.rules.Rules, not {self.rules!r}")
-        if self.rules == Rules():
+        if self.rules == NO_RULES:
             return
         given = f"rules={self.rules!r} do not go with"
         if not self.optimizer.is_plain or self.optimizer.weight_decay:

@@ -18,7 +18,7 @@ from fastgd.layout import Shape, layers
 from fastgd.losses import Loss
 from fastgd.method import Method
 from fastgd.penalties import Penalty, truncate
-from fastgd.rules import Rules
+from fastgd.rules import NO_RULES
 from fastgd.schedules import PassiveAggressive
 
 Array = npt.NDArray[Any]
@@ -183,7 +183,7 @@ class _Pass:
         gradient = method.clip(gradient).astype(params.dtype)
         before = params.copy()
         method.optimizer.update(params, self.state, gradient, rate, decay, step, self.on_weight)
-        if method.rules != Rules():
+        if method.rules != NO_RULES:
             self.move_bias(before, rate)
         self.counters[UPDATES] += 1
         averaged = method.average and step >= method.average
@@ -227,7 +227,7 @@ class _Pass:
         self.totals[PENALTY] += price + method.rules.bias_pull * biases
 
     def keep_norms(self, keep: float) -> None:
-        """Keep ‖W‖² and Σ |W| as they are before L1 cuts the weights, or decay those of before if nothing else moved."""
+        """Keep ‖W‖² and Σ |W| before L1 cuts the weights, or decay those of before if nothing else moved."""
         weights = self.params[self.on_weight].astype(np.float64)
         if self.still and self.totals[UNCUT_SIZES]:
             self.totals[[UNCUT_SQUARES, UNCUT_SIZES]] *= keep * keep, keep

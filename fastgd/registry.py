@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import FrozenInstanceError, asdict, dataclass, fields, is_dataclass
+from functools import cache
 from typing import Any, TypeVar, dataclass_transform
 
 import numpy as np
@@ -22,14 +23,22 @@ def choice(cls: type[T]) -> type[T]:
     return dataclass(eq=False, repr=False)(cls)
 
 
+@cache
+def field_names(cls: type) -> tuple[str, ...]:
+    """Return the names of a dataclass's fields, none of another class."""
+    return tuple(field.name for field in fields(cls)) if is_dataclass(cls) else ()
+
+
 class Choice:
     """A value: equal to those of the same class with the same fields, each of which is set once."""
 
     def _items(self) -> list[tuple[str, Any]]:
-        named: Any = self
-        return [(field.name, getattr(self, field.name)) for field in fields(named)] if is_dataclass(self) else []
+        kind: Any = type(self)
+        return [(name, getattr(self, name)) for name in field_names(kind)]
 
     def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
         return type(self) is type(other) and isinstance(other, Choice) and self._items() == other._items()
 
     def __hash__(self) -> int:

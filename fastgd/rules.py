@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from math import inf
 from typing import Any
 
-from fastgd.registry import Choice, check_flag, check_number, choice
+from fastgd.registry import Choice, check_flag, check_number, choice, field_names
 
-__all__ = ["Rules"]
+__all__ = ["NO_RULES", "Rules"]
 
 
 @choice
@@ -70,9 +69,13 @@ class Rules(Choice):
             object.__setattr__(self, name, check_number(name, value))
         if self.slope_limit != inf:
             object.__setattr__(self, "slope_limit", check_number("slope_limit", self.slope_limit, open_below=True))
-        for field in fields(self)[3:]:
-            object.__setattr__(self, field.name, check_flag(field.name, getattr(self, field.name)))
+        for name in field_names(Rules)[3:]:
+            object.__setattr__(self, name, check_flag(name, getattr(self, name)))
         if self.average_before_l1 and not self.l1_on_touched:
             raise ValueError("average_before_l1=True needs l1_on_touched=True")
         if self.price_before_l1 and not (self.l1_on_touched and self.objective):
             raise ValueError("price_before_l1=True needs l1_on_touched=True and objective=True")
+
+
+#: the core's own step
+NO_RULES = Rules()

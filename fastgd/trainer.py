@@ -130,7 +130,6 @@ class Trainer:
         self._generator = generator(seed)
         self._epoch_start: tuple[int, Any] = (-1, None)  # an epoch, and the generator's state before it
         self._epoch_rows: int | None = None  # the rows of the open epoch, where they are known
-        self._one_sample = self._engine.one_sample
         self._signed_labels = False  # whether any targets so far were −1 and +1
 
     @property
@@ -189,7 +188,7 @@ class Trainer:
         fastgd.DivergenceError
             The loss or a weight is not finite; the model is as before.
         """
-        value = self._one_sample(x, t) if self.history.trace is None else None
+        value = self._engine.one_sample(x, t) if self.history.trace is None else None
         if value is None:
             with self.model.exclusively():
                 rows = sample_or_rows(self.model, x, t, self.loss)
