@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sklearn import linear_model, neural_network
+from sklearn.utils import estimator_checks
 from sklearn.utils._test_common import instance_generator
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -65,3 +66,18 @@ def test_scikit_learns_checks_pass(name, monkeypatch):
     assert {check: one["status"] for check, one in seen.items()} == {
         check: one["status"] for check, one in expected.items()
     }
+
+
+@pytest.mark.parametrize("check", EQUIVALENCE)
+@pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
+def test_row_by_row_scikit_learns_networks_do_not_pass_these_either(name, check):
+    """Their batch of one row cannot have the weight of none. Ours are asked for their default there."""
+    for size in (1, "auto"):
+        made = THEIRS[name](**{**parameters(name)[check], "batch_size": size, "random_state": 0})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if size == 1:
+                with pytest.raises(ZeroDivisionError, match="Weights sum to zero"):
+                    getattr(estimator_checks, check)(name, made)
+            else:
+                getattr(estimator_checks, check)(name, made)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from abc import ABCMeta
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -14,18 +16,20 @@ import numpy.typing as npt
 import scipy.sparse
 from sklearn import get_config
 from sklearn.base import BaseEstimator, is_classifier
+from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.utils._param_validation import Interval
+from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastgd import data, engine, losses, optimizers
 from fastgd.estimators import few_rows, settings
 from fastgd.estimators.held_out import Validation
+from fastgd.estimators.listeners import listeners
 from fastgd.estimators.loop import Course, Patience, Problem, Score, run_all
 from fastgd.estimators.order import Order
 from fastgd.estimators.weights import Weights
-from fastgd.reference import UPDATES
 
 Array = npt.NDArray[Any]
 
@@ -34,16 +38,24 @@ POSITIVE = Interval(Real, 0, None, closed="neither")
 
 @dataclass
 class Task:
-    """What is learned together: targets (n, k) and weights (n,) of the rows for some of the outputs."""
+    """What is learned together, by some of the outputs.
+
+    Targets (n, k) and weights (n,) of the rows are made when they are asked for, since there may be many tasks.
+    """
 
     outputs: slice
-    T: Array
-    row_weights: Array | None
+    targets: Callable[[], tuple[Array, Array | None]]
+    some_zero: bool
     seed: int
     score: Score | None = None
 
 
-class BaseSGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
+def _rows(matrix: Any, targets: Callable[[], tuple[Array, Array | None]], dtype: Any, squares: Any) -> data.Rows:
+    T, row_weights = targets()
+    return data.Rows(matrix, T, row_weights, dtype, squares=squares)
+
+
+class BaseSGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
     """Common ground of SGDClassifier, SGDRegressor and SGDOneClassSVM."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -219,7 +231,8 @@ class BaseSGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
             return None
         return np.flatnonzero(row_weights)
 
-    def _given_validation(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> Validation | None:
+    def _given_validation(self, X_val: Any, y_val: Any, sample_weight_val: Any, known: Array) -> Validation | None:
+        # known are the classes, or y of a regression
         if (X_val is None) != (y_val is None):
             missing = "X_val" if X_val is None else "y_val"
             raise ValueError(f"X_val and y_val go together; {missing} is missing")
@@ -227,8 +240,15 @@ class BaseSGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
             if sample_weight_val is not None:
                 raise ValueError("sample_weight_val is for X_val, which is missing")
             return None
-        X, y = self._checked(X_val, y_val, reset=False, **self._target_options())
-        return Validation(X, y, self._row_weights(sample_weight_val, X, X.dtype))
+        try:
+            X, y = self._checked(X_val, y_val, reset=False, **self._target_options())
+            if is_classifier(self):
+                unique_labels(known, y)
+            elif y.shape[1:] != known.shape[1:]:
+                raise ValueError(f"y_val has shape {y.shape}; allowed is {(len(y), *known.shape[1:])}")
+            return Validation(X, y, self._row_weights(sample_weight_val, X, X.dtype, ensure_non_negative=True))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"X_val, y_val or sample_weight_val is refused: {error}") from None
 
     def _target_options(self) -> dict[str, Any]:
         return {}
@@ -237,7 +257,7 @@ class BaseSGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _learn(
         self,
-        X: Any,
+        given: tuple[Any, Any, Any],
         loss: losses.Loss,
         weights: Weights,
         tasks: Sequence[Task],
@@ -248,45 +268,49 @@ class BaseSGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         held_out: Array | None = None,
         jobs: int = 1,
     ) -> list[Problem]:
-        """Train the tasks and set the attributes, whatever ends the training, with those that are ``found`` already."""
+        """Train the tasks and set the attributes, whatever ends the training, with those that are ``found`` already.
+
+        ``given`` are X and, for those who are told of a fit, y and the weights of its rows.
+        """
+        X, found = given[0], found or {}
         matrix, dtype = data.rows_matrix("X", X, weights.features), weights.coef.dtype
         epochs, average = self.max_iter if fitting else 1, int(self.average)
-        if average > weights.t - 1 + epochs * len(matrix):
-            average = 0  # not within this call
+        if average >= weights.t - 1 + epochs * len(matrix):
+            average = 0  # not within this call, or of its last iterate alone, which is its own mean
         problems: list[Problem] = []
+        squares = None
         for task in tasks:
             method = settings.method_of(
                 self, loss, (weights.features, task.outputs.stop - task.outputs.start), average=average,
-                sparse=scipy.sparse.issparse(X),
-                some_zero=task.row_weights is not None and not task.row_weights.all(), fitting=fitting,
+                sparse=scipy.sparse.issparse(X), some_zero=task.some_zero, fitting=fitting,
             )  # fmt: skip
             made = weights.engine(task.outputs, loss, method, self._has_bias)
-            rows = data.Rows(matrix, task.T, task.row_weights, dtype)
-            if problems:
-                rows.squares = problems[0].rows.squares
-            elif method.rules.objective and method.penalty is not None:
-                rows.squares = engine.square_norms(rows, made.net)
-            order = Order(len(rows), task.seed if self.shuffle else None, part, held_out)
+            if not problems and method.rules.objective and method.penalty is not None:
+                bare = data.Rows(matrix, np.empty((len(matrix), 0)), None, dtype)
+                squares = engine.square_norms(bare, made.net)
+            rows = partial(_rows, matrix, task.targets, dtype, squares)
+            order = Order(len(matrix), task.seed if self.shuffle else None, part, held_out)
             early = bool(self.early_stopping) and task.score is not None
             scale = held_out is not None and settings.takes_rules(self)
             problems.append(Problem(made, rows, order, task.outputs, task.score, early, scale))
         course = Course(epochs, self.tol, int(self.n_iter_no_change), int(self.verbose))
         if fitting:
             course.callbacks, course.progress = tuple(self.callbacks), bool(self.progress)
+            course.listeners = listeners(self, *given, lambda: found | self._reached(weights, problems))
         self.__dict__.pop("_live", None)
-        self.__dict__.update(found or {})
+        self.__dict__.update(found)
         finished = False
         try:
-            run_all(problems, course, 1 if course.callbacks else jobs)
+            run_all(problems, course, jobs)
             finished = True
         finally:
             self.n_iter_ = max(problem.n_iter for problem in problems)
+            t = weights.t + self.n_iter_ * problems[0].order.places
+            weights.store(problems)
             if finished:
-                weights.t += self.n_iter_ * problems[0].order.places
-            else:
-                weights.t = 1.0 + max(int(problem.engine.counters[UPDATES]) for problem in problems)
-            for problem in problems:
-                weights.store(problem.engine, problem.outputs)
+                weights.t = t
+            if self.average and not average and weights.t - 1 == int(self.average):
+                weights.begin_mean(empty=False)
             self._show(weights)
             if fitting:
                 self.converged_ = all(problem.converged for problem in problems)
@@ -294,6 +318,13 @@ class BaseSGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
         if not fitting:
             self._live = few_rows.Live(self, weights, problems)
         return problems
+
+    def _reached(self, weights: Weights, problems: Sequence[Problem]) -> dict[str, Any]:
+        # the attributes, if the training ended now
+        now = copy.deepcopy(weights)
+        now.store(problems)
+        coef, intercept = now.shown(int(self.average))
+        return {"coef_": now.shaped(coef), self._bias_name: self._to_intercept(intercept), "t_": now.t}
 
     def _curves(self, problems: Sequence[Problem]) -> None:
         # a list for each class, where each is a problem of its own
@@ -304,11 +335,11 @@ class BaseSGD(SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
             self.validation_curve_ = [one.scores for one in problems] if several else problems[0].scores
         self._patience = Patience(self.tol, int(self.n_iter_no_change))
 
-    def _follow(self, validation: Validation | None) -> None:
+    def _follow(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
         """Score the validation rows of partial_fit, and tell whether its calls still make progress."""
-        if validation is None:
+        if X_val is None:
             return
-        score = float(self.score(validation.X, validation.y, validation.sample_weight))
+        score = float(self.score(X_val, y_val, sample_weight_val))
         if "_patience" not in self.__dict__:
             self._patience = Patience(self.tol, int(self.n_iter_no_change))
         curve = getattr(self, "validation_curve_", [])

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastgd.estimators import few_rows, labels, settings
 from fastgd.estimators.base import BaseSGD
 from fastgd.estimators.one_vs_all import BaseSGDClassifier
+from fastgd.registry import check_flag
 
 Array = npt.NDArray[Any]
 
@@ -87,7 +88,9 @@ class SGDClassifier(BaseSGDClassifier):
         Whether ``coef_`` is the mean of the iterates, or the update from which on they count.
     optimizer : str or Optimizer, optional
         Any of ``fastgd.optimizers``, in place of plain SGD; one given by its name has the rate eta0. Its steps are
-        fastgd's own: rows of weight zero are passed over, and intercepts move as weights do.
+        fastgd's own: rows of weight zero are passed over, and intercepts move as weights do. An L1 part of the penalty
+        goes with plain SGD alone; FTRL, AdamW and a ``weight_decay`` need penalty=None. What it remembers lasts over
+        the calls of partial_fit; a fit begins anew.
     clip_value, clip_norm : float, optional
         The largest size of each number of an update's gradient, and of its norm. Clipped values make steps fastgd's
         own.
@@ -98,8 +101,9 @@ class SGDClassifier(BaseSGDClassifier):
         updates.
     callbacks : sequence of callables, default ()
         Each is called after every epoch of a fit with a :class:`fastgd.History`, whose ``val_loss`` is 1 − score; one
-        that returns True ends the fit.
-        Classes that are learned one against all others then are learned one after another, each with a history.
+        that returns True ends the fit. Classes that are learned one against all others are learned one after another
+        then, each with a history. Callbacks of scikit-learn's protocol are given to ``set_callbacks``: a fit has a task
+        for each epoch, or for each class and in it for each epoch.
     progress : bool, default False
         Whether a fit shows a progress bar (needs tqdm: ``pip install 'fastgd[cli]'``).
 
@@ -238,14 +242,12 @@ class SGDClassifier(BaseSGDClassifier):
         X, y = self._checked(X, y, reset=True)
         classes = np.unique(y)
         unique_labels(classes)  # which refuses what is no class
-        if len(classes) < 2:
-            raise ValueError(f"The number of classes has to be greater than one; got {len(classes)} class")
         if self.warm_start and getattr(self, "coef_", None) is not None:
             restarted = self._restarted()
             coef_init = restarted[0] if coef_init is None else coef_init
             intercept_init = restarted[1] if intercept_init is None else intercept_init
         weights = self._begin(labels.n_outputs(classes), X.shape[1], X.dtype, coef_init, intercept_init, flat=False)
-        validation = self._given_validation(X_val, y_val, sample_weight_val)
+        validation = self._given_validation(X_val, y_val, sample_weight_val, classes)
         self._run(X, y, np.searchsorted(classes, y), classes, weights, sample_weight, validation, fitting=True)
         self._warn()
         return self
@@ -264,7 +266,7 @@ class SGDClassifier(BaseSGDClassifier):
     ) -> SGDClassifier:
         """Learn from rows in one epoch, from where the last call ended.
 
-        A row or a few of the dtype of ``coef_`` take some microseconds.
+        A row of the dtype of ``coef_`` takes some microseconds; up to a thousand rows go a short way too.
 
         Parameters
         ----------
@@ -277,7 +279,8 @@ class SGDClassifier(BaseSGDClassifier):
             s, factors of the losses, besides ``class_weight``.
         grow_classes : bool, default False
             Whether labels that are new, in y or ``classes``, are added to ``classes_``, with weights that begin at
-            zero. Otherwise they are none of the classes, as in scikit-learn.
+            zero; there are two at least from the first call on. Otherwise they are refused. The w of two classes
+            becomes −w and w, or with "multinomial", which sees their difference, −w/2 and w/2.
         X_val, y_val, sample_weight_val : arrays, optional
             Rows to score afterwards: ``validation_curve_`` takes the score, and ``converged_`` becomes True when
             ``n_iter_no_change`` calls in a row have not brought it above the best before by ``tol``.
@@ -286,8 +289,11 @@ class SGDClassifier(BaseSGDClassifier):
         -------
         self
         """
+        if grow_classes is not False:
+            check_flag("grow_classes", grow_classes)
         live = self.__dict__.get("_live")
-        if classes is None and sample_weight is None and X_val is None and live is not None and live.takes(self, X):
+        alone = classes is sample_weight is X_val is y_val is sample_weight_val is None
+        if alone and live is not None and live.takes(self, X):
             given = few_rows.labels(y, len(X))
             targets = None if given is None else labels.few_targets(given, live.codes, live.loss)
             if targets is not None and live.step(self, X, targets, self._seeds(len(X), len(targets))):
@@ -303,19 +309,18 @@ class SGDClassifier(BaseSGDClassifier):
             )
         X, y = self._checked(X, y, reset=first)
         known, added = labels.known(getattr(self, "classes_", None), y, classes, grow_classes)
-        if len(known) < 2:
-            raise ValueError(f"The number of classes has to be greater than one; got {len(known)} class")
         if first:
             weights = self._begin(labels.n_outputs(known), X.shape[1], X.dtype, flat=False)
         else:
             weights = self._weights()
             share = 0.5 if self.loss == "multinomial" else 1.0  # softmax sees the difference of the two
-            weights = weights if added is None else labels.grown(weights, added, len(known), share)
-        validation = self._given_validation(X_val, y_val, sample_weight_val)
-        # a label that is none of the classes is taken for "none of them", as by scikit-learn
+            if added is not None:
+                optimizer = settings.optimizer_of(self.optimizer, self.eta0)
+                weights = labels.grown(weights, added, len(known), share, optimizer)
+        self._given_validation(X_val, y_val, sample_weight_val, known)  # which refuses what is wrong
         self._run(X, y, labels.numbers_of(y, known), known, weights, sample_weight, None, fitting=False)
         self._live.codes = {label: number for number, label in enumerate(known.tolist())}
-        self._follow(validation)
+        self._follow(X_val, y_val, sample_weight_val)
         return self
 
     # ---------------------------------------------------------------------------------------------------- predictions

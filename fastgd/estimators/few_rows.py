@@ -1,4 +1,4 @@
-"""The short way of partial_fit and of predictions for one row or a few: what must be checked is, and no more."""
+"""The short way of partial_fit and of predictions for few rows: what must be checked is, and no more."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from fastgd.estimators.weights import Weights
 
 Array = npt.NDArray[Any]
 
-FEW = 32  # rows
-FEW_NUMBERS = 2**14  # in all of X
+FEW = 1024  # rows
+FEW_NUMBERS = 2**17  # in all of X
 
 
 def few(X: Any, coef: Any, known: dict[str, Any]) -> bool:
-    """Tell whether X is a few rows (n, d), finite and of the dtype of ``coef``, for an estimator with these attributes.
+    """Tell whether X is few rows (n, d), finite and of the dtype of ``coef``, for an estimator with these attributes.
 
     What is not plainly so goes the long way, which converts it or says what is wrong.
     """
@@ -88,11 +88,11 @@ class Live:
         for number, (engine, outputs) in enumerate(self._engines):
             weights.load(engine, outputs)
             order = None if seeds is None or len(X) == 1 else shuffled(len(X), seeds[number])
-            if not self._visit(engine, X, targets[number], order):
+            if not visit(engine, X, targets[number], order):
                 return False
         weights.t += len(X)
         for engine, outputs in self._engines:
-            weights.store(engine, outputs)
+            weights.take(engine, outputs)
         estimator.n_iter_ = 1
         if weights.mean_coef is None:  # the arrays are the estimator's own, but an offset is 1 − b
             estimator.t_ = weights.t
@@ -103,23 +103,11 @@ class Live:
             self._take(estimator)
         return True
 
-    @staticmethod
-    def _visit(engine: Engine, X: Array, targets: Sequence[Any], order: Array | None) -> bool:
-        step = engine.one_sample
-        for done, row in enumerate(range(len(X)) if order is None else order.tolist()):
-            if step(X[row], targets[row]) is None:
-                # it takes no single samples, which is seen at the first; or a row is refused
-                return not done and takes_none(engine) and visit(engine, X, targets, order)
-        return True
-
-
-def takes_none(engine: Engine) -> bool:
-    """Tell whether the engine has no compiled step for single samples."""
-    return not hasattr(engine.one_sample, "__self__")
-
 
 def visit(engine: Engine, X: Array, targets: Sequence[Any], order: Array | None) -> bool:
-    """Visit the rows as a fit does; return whether all are finite."""
+    """Visit the rows as a fit does, to the last bit; return whether all were taken."""
+    if len(X) == 1 and hasattr(engine.one_sample, "__self__"):  # it has a compiled step for single samples
+        return engine.one_sample(X[0], targets[0]) is not None
     try:
         given = np.array(targets, engine.dtype).reshape(len(X), -1)
         T, _ = data.targets("y", given, len(X), engine.net.out_features, engine.loss, engine.dtype)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils import compute_class_weight
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.multiclass import unique_labels
 
@@ -13,8 +14,12 @@ from fastgd.estimators.held_out import Validation
 from fastgd.estimators.loop import Score
 from fastgd.estimators.weights import Weights
 from fastgd.losses import Loss
+from fastgd.optimizers import Optimizer
 
 Array = npt.NDArray[Any]
+
+#: rows of an optimizer's state that turn with the gradient; the others are of its squares
+SIGNED = ("exp_avg", "grad_avg", "momentum_buffer", "z")
 
 
 def n_outputs(classes: Array) -> int:
@@ -51,26 +56,40 @@ def known(before: Array | None, y: Array, classes: Any, grow: bool) -> tuple[Arr
     return before, None
 
 
-def targets(codes: Array, positive: int, loss: Loss, dtype: Any) -> Array:
-    """Return 0 and 1 (n, 1), or −1 and +1 for a loss of real targets, or for softmax the numbers of the classes.
+def class_weights(class_weight: Any, classes: Array, y: Array, codes: Array) -> Array:
+    """Return the factor of each class (K,).
 
     Raises
     ------
     ValueError
-        Softmax is given a label that is none of the classes.
+        A label is none of the classes, or ``class_weight`` names others.
     """
+    if codes.min() < 0:
+        raise ValueError("classes should include all valid labels that can be in y")
+    if class_weight is None:
+        return np.ones(len(classes))
+    return compute_class_weight(class_weight, classes=classes, y=y)
+
+
+def targets(
+    codes: Array, positive: int, class_weight: Array, row_weights: Array | None, loss: Loss, dtype: Any
+) -> tuple[Array, Array | None]:
+    """Return what one class is learned by, against all others, or all of them at once by softmax.
+
+    They are targets (n, 1), which are 0 and 1, or −1 and +1 for a loss of real targets, or for softmax the numbers of
+    the classes; and weights (n,), which are those of the rows times those of their classes.
+    """
+    weights = _weighed(codes, positive, class_weight, row_weights, loss, dtype)
     if loss.coupled:
-        if codes.min() < 0:
-            raise ValueError("y has labels that are not among classes_; grow_classes=True adds them")
-        return codes.astype(dtype).reshape(-1, 1)
+        return codes.astype(dtype).reshape(-1, 1), weights
     T = (codes == positive).astype(dtype).reshape(-1, 1)
-    return 2 * T - 1 if loss.targets == "real" else T
+    return 2 * T - 1 if loss.targets == "real" else T, weights
 
 
-def weighed(
+def _weighed(
     codes: Array, positive: int, class_weight: Array, row_weights: Array | None, loss: Loss, dtype: Any
 ) -> Array | None:
-    """Return the rows' weights (n,) times those of their classes; where one stands against all, only its own counts."""
+    # where one class stands against all others, only its own weight counts
     if (class_weight == 1).all():
         return row_weights
     if loss.coupled:
@@ -107,34 +126,45 @@ def shares(scores: Array) -> Array:
     return np.where(sums == 0, 1 / found.shape[1], found / np.where(sums == 0, 1, sums))
 
 
-def accuracy(rows: Validation, positive: int, loss: Loss, odd: bool) -> Score:
-    """Return the share of rows, whose y are the numbers of classes, that weights get right.
+def accuracy(rows: Validation, classes: Array, positive: int, loss: Loss, odd: bool) -> Score:
+    """Return the share of rows that weights get right; a label that is none of the classes is never got right.
 
     Of one class against all others where it is learned so. If it is ``odd``, a row of the others is never right: to
     scikit-learn's early stopping with ``log_loss`` predictions are −1 and +1 and labels 0 and 1.
     """
+    codes = numbers_of(rows.y, classes)
+    right = codes if loss.coupled else codes == positive
 
     def score(coef: Array, intercept: Array) -> float:
         scores = safe_sparse_dot(rows.X, coef.T, dense_output=True) + intercept
-        found, right = (scores.argmax(axis=1), rows.y) if loss.coupled else (scores[:, 0] > 0, rows.y == positive)
+        found = scores.argmax(axis=1) if loss.coupled else scores[:, 0] > 0
         return float(np.average(found & right if odd else found == right, weights=rows.sample_weight))
 
     return score
 
 
-def grown(weights: Weights, places: Array, classes: int, share: float) -> Weights:
+def grown(weights: Weights, places: Array, classes: int, share: float, optimizer: Optimizer) -> Weights:
     """Return the weights for more classes, where those known before have these places; the new begin at zero.
 
-    Two classes have one row w between them, which becomes +share · w and −share · w.
+    Two classes have one row w between them, which becomes +share · w and −share · w. So has the optimizer's memory,
+    but for sums of squares, which have no sign; an FTRL whose w is shared begins anew.
     """
-    factors = np.array([-share, share] if len(places) == 2 else np.ones(len(places)))
+    two = len(places) == 2
 
-    def spread(array: Array) -> Array:
-        more = np.zeros((classes, *array.shape[1:]), array.dtype)
-        more[places] = array * factors.reshape(-1, *[1] * (array.ndim - 1))
+    def spread(array: Array, factors: tuple[float, float], fresh: float = 0.0) -> Array:
+        more = np.full((classes, *array.shape[1:]), fresh, array.dtype)
+        more[places] = np.stack([factor * array[0] for factor in factors]) if two else array
         return more
 
-    made = Weights(spread(weights.coef), spread(weights.intercept), t=weights.t)
+    signs = (-share, share)
+    made = Weights(spread(weights.coef, signs), spread(weights.intercept, signs), t=weights.t)
     if weights.mean_coef is not None and weights.mean_intercept is not None:
-        made.mean_coef, made.mean_intercept = spread(weights.mean_coef), spread(weights.mean_intercept)
+        made.mean_coef, made.mean_intercept = spread(weights.mean_coef, signs), spread(weights.mean_intercept, signs)
+    if two and share != 1 and "z" in weights.memory:
+        return made
+    state = np.zeros((optimizer.slots, 1))
+    optimizer.start(np.zeros(1), state, np.array([True]))
+    fresh = dict(zip(optimizer.rows, state[:, 0].tolist(), strict=True))
+    for name, memory in weights.memory.items():
+        made.memory[name] = spread(memory, (-1, 1) if name in SIGNED else (1, 1), fresh.get(name, 0.0))
     return made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from fastgd import data, engine, extras
 from fastgd.engine import Engine
+from fastgd.estimators.listeners import Listeners
 from fastgd.estimators.order import Order
 from fastgd.history import History
 from fastgd.reference import DEBT, EPOCH, LOSS, PENALTY, POSITION, UNWEIGHTED, UPDATES, WEIGHT, shrunk_limit
@@ -111,7 +111,13 @@ class Course:
     verbose: int = 0
     callbacks: Sequence[Callable[[History], Any]] = ()
     progress: bool = False
-    stop: threading.Event = field(default_factory=threading.Event)
+    listeners: Listeners | None = None
+    stopped: bool = False
+
+    def go_on(self, rows: int = 0) -> None:
+        """Raise InterruptedError if another problem has failed, or the call was interrupted."""
+        if self.stopped:
+            raise InterruptedError("another class has failed, or the call was interrupted")
 
 
 @dataclass
@@ -121,7 +127,8 @@ class Problem:
     Attributes
     ----------
     engine : Engine
-    rows : Rows
+    rows : callable
+        Returns the rows, of which none are kept when they have been learned from.
     order : Order
     outputs : slice
         Those of the estimator's outputs that it learns.
@@ -140,7 +147,7 @@ class Problem:
     """
 
     engine: Engine
-    rows: data.Rows
+    rows: Callable[[], data.Rows]
     order: Order
     outputs: slice
     score: Score | None = None
@@ -171,12 +178,15 @@ class Problem:
         patience, falls = Patience(course.tol, course.patience), list[float]()
         self.engine.epoch_losses = falls
         scale = Scale(self.engine)
-        adaptive = isinstance(self.engine.method.schedule, Adaptive)
-        for epoch in range(course.max_iter):
+        adaptive, told = isinstance(self.engine.method.schedule, Adaptive), course.callbacks or course.listeners
+        rows = self.rows()
+        for epoch, order in zip(range(course.max_iter), self.order.epochs(), strict=False):
+            if course.listeners is not None:
+                course.listeners.begin("epoch")
             if course.verbose > 0:
                 print(f"-- Epoch {epoch + 1}")
             first = int(self.engine.counters[UPDATES]) + 1
-            self._visit(epoch, course)
+            self._visit(epoch, rows, order, course)
             self.objective.append(self._losses()[1])
             if self.score is not None:
                 self.scores.append(self.score(*self._to_score(scale, first)))
@@ -192,25 +202,27 @@ class Problem:
                 bar.set_postfix(objective=f"{self.objective[-1]:.4g}")
             if self.converged and course.verbose > 0:
                 print(f"Convergence after {epoch + 1} epochs took {time.perf_counter() - started:.2f} seconds")
-            answers = [callback(history) for callback in course.callbacks]  # all are called
-            if self.converged or any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers):
+            if (told and self._told(course, history)) or self.converged:
                 break
         for callback in course.callbacks:
             if hasattr(callback, "finish"):
                 callback.finish(history)
+        self.engine.watch()  # of weights that it was given back
 
-    def _visit(self, epoch: int, course: Course) -> None:
+    def _told(self, course: Course, history: History) -> bool:
+        # tell of the epoch; return whether one of those who were told wants no more
+        answers = [callback(history) for callback in course.callbacks]
+        if course.listeners is not None:
+            answers.append(course.listeners.end())
+        return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
+
+    def _visit(self, epoch: int, rows: data.Rows, order: Array | None, course: Course) -> None:
         counters, totals = self.engine.counters, self.engine.totals
         counters[EPOCH], counters[POSITION] = epoch, 0
         totals[:DEBT] = 0
         totals[UNWEIGHTED] = totals[PENALTY] = 0
-
-        def go_on(rows: int) -> None:
-            if course.stop.is_set():
-                raise InterruptedError("another class has failed, or the call was interrupted")
-
-        go_on(0)
-        self.engine.visit(self.rows, self.order.next(), 0, go_on)
+        course.go_on()
+        self.engine.visit(rows, order, 0, course.go_on)
 
     def _losses(self) -> tuple[float, float]:
         # the mean loss of the epoch, and with it the penalty
@@ -255,14 +267,15 @@ class Problem:
 def run_all(problems: Sequence[Problem], course: Course, jobs: int = 1) -> None:
     """Train problems, so many at a time in threads; where one fails or Ctrl-C is pressed all end, each whole.
 
+    Where callbacks are told, it is one at a time.
+
     Raises
     ------
     DivergenceError
         A loss or a weight of one is not finite.
     """
-    if jobs == 1 or len(problems) == 1:
-        for problem in problems:
-            problem.run(course)
+    if jobs == 1 or len(problems) == 1 or course.callbacks or course.listeners:
+        _run_in_turn(problems, course)
         return
     with ThreadPoolExecutor(min(jobs, len(problems))) as pool:
         futures = [pool.submit(problem.run, course) for problem in problems]
@@ -270,7 +283,21 @@ def run_all(problems: Sequence[Problem], course: Course, jobs: int = 1) -> None:
             for future in futures:
                 future.result()
         except BaseException:
-            course.stop.set()
+            course.stopped = True
             for future in futures:
                 future.cancel()
             raise
+
+
+def _run_in_turn(problems: Sequence[Problem], course: Course) -> None:
+    told, several = course.listeners, len(problems) > 1
+    if told is not None:
+        told.begin("fit", len(problems) if several else course.max_iter)
+    for problem in problems:
+        if told is not None and several:
+            told.begin("class", course.max_iter)
+        problem.run(course)
+        if told is not None and several and told.end():
+            break
+    if told is not None:
+        told.end()

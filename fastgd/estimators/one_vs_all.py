@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ import numpy.typing as npt
 from joblib import effective_n_jobs
 from sklearn.base import ClassifierMixin
 from sklearn.linear_model._base import LinearClassifierMixin
-from sklearn.utils import compute_class_weight
 
 from fastgd import losses
 from fastgd.estimators import held_out, labels, order, settings
@@ -40,8 +40,10 @@ class BaseSGDClassifier(LinearClassifierMixin, BaseSGD):
         fitting: bool,
     ) -> None:
         dtype, loss = weights.coef.dtype, self._loss(len(classes))
-        class_weight = compute_class_weight(self.class_weight, classes=classes, y=y)
+        class_weight = labels.class_weights(self.class_weight, classes, y, codes)
         row_weights = self._row_weights(sample_weight, X, dtype, allow_all_zero_weights=bool(self.early_stopping))
+        if len(classes) < 2:
+            raise ValueError(f"The number of classes has to be greater than one; got {len(classes)} class")
         part = self._part(row_weights)
         split = held_out.splitter(self, codes, row_weights, part, validation)
         if weights.outputs > 1 and not loss.coupled:
@@ -49,20 +51,19 @@ class BaseSGDClassifier(LinearClassifierMixin, BaseSGD):
         else:
             mask, seed = order.binary(self.random_state, split)
             seeds = [seed]
-        if validation is None:
-            validation = held_out.taken_out(X, codes, row_weights, mask)
-        else:
-            validation = replace(validation, y=labels.numbers_of(validation.y, classes))
+        validation = validation or held_out.taken_out(X, y, row_weights, mask)
+        some_zero = not class_weight.all() or not (row_weights is None or row_weights.all())
         tasks = []
         for number, seed in enumerate(seeds):
             positive = number if len(seeds) > 1 else 1
             outputs = slice(0, weights.outputs) if len(seeds) == 1 else slice(number, number + 1)
-            weighed = labels.weighed(codes, positive, class_weight, row_weights, loss, dtype)
+            targets = partial(labels.targets, codes, positive, class_weight, row_weights, loss, dtype)
             score = self._score(validation, classes, positive, loss, mask is not None)
-            tasks.append(Task(outputs, labels.targets(codes, positive, loss, dtype), weighed, seed, score))
+            tasks.append(Task(outputs, targets, some_zero, seed, score))
         jobs = effective_n_jobs(self.n_jobs) if len(tasks) > 1 else 1
+        given = X, y, sample_weight
         found = {"classes_": classes, "_expanded_class_weight": class_weight}
-        self._learn(X, loss, weights, tasks, found, fitting=fitting, part=part, held_out=mask, jobs=jobs)
+        self._learn(given, loss, weights, tasks, found, fitting=fitting, part=part, held_out=mask, jobs=jobs)
 
     def _loss(self, classes: int) -> losses.Loss:
         # of two classes softmax is the logistic function of the difference of their scores
@@ -76,12 +77,11 @@ class BaseSGDClassifier(LinearClassifierMixin, BaseSGD):
         if validation is None:
             return None
         odd = split and self.loss == "log_loss" and settings.takes_rules(self)
-        ours = labels.accuracy(validation, positive, loss, odd)
-        if loss.coupled:
-            y, known = classes[validation.y], classes
-        else:
-            y, known = np.where(validation.y == positive, 1, 0 if odd else -1), SIGNS
-        shown = Validation(validation.X, y, validation.sample_weight)
+        ours = labels.accuracy(validation, classes, positive, loss, odd)
+        shown, known = validation, classes
+        if not loss.coupled:
+            shown = replace(validation, y=np.where(validation.y == classes[positive], 1, 0 if odd else -1))
+            known = SIGNS
         return held_out.scorer(self, shown, ours, ClassifierMixin.score, flat=False, classes=known)
 
     def _seeds(self, rows: int, problems: int) -> list[int] | None:

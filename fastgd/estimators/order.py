@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -20,30 +22,54 @@ MAX_INT = np.iinfo(np.int32).max
 
 def binary(random_state: Any, split: Split) -> tuple[Any, int]:
     """Return the split and the seed of a classifier of two classes: a draw that nothing uses, the split, the seed."""
+    if isinstance(random_state, int):
+        return split(), _seed_by(random_state)
     drawn = check_random_state(random_state)
     drawn.randint(1, MAX_INT)
     held_out = split()
     return held_out, int(drawn.randint(MAX_INT))
 
 
+@lru_cache(maxsize=1024)
+def _seed_by(random_state: int) -> int:
+    # a generator that is made for two draws takes longer than a few rows do
+    return binary(np.random.RandomState(random_state), lambda: None)[1]
+
+
 def one_vs_all(random_state: Any, split: Split, classes: int) -> tuple[Any, list[int]]:
     """Return the split and the seed of each class of a one-vs-all classifier, by a generator of its own."""
     held_out = split()
+    if isinstance(random_state, int):
+        return held_out, _seeds_by(random_state, classes)
     firsts = check_random_state(random_state).randint(MAX_INT, size=classes)
     return held_out, [binary(int(first), lambda: None)[1] for first in firsts]
+
+
+@lru_cache
+def _seeds_by(random_state: int, classes: int) -> list[int]:
+    return one_vs_all(np.random.RandomState(random_state), lambda: None, classes)[1]
 
 
 def regression(random_state: Any, split: Split) -> tuple[Any, int]:
     """Return the split and the seed of a regression: the split, the seed, a draw that nothing uses."""
     held_out = split()
+    if isinstance(random_state, int):
+        return held_out, _first_by(random_state)
     drawn = check_random_state(random_state)
     seed = int(drawn.randint(0, MAX_INT))
     drawn.randint(1, MAX_INT)
     return held_out, seed
 
 
+@lru_cache
+def _first_by(random_state: int) -> int:
+    return regression(np.random.RandomState(random_state), lambda: None)[1]
+
+
 def one_class(random_state: Any) -> int:
     """Return the seed of a one-class SVM, before which NumPy's global generator is drawn from if it is the one."""
+    if isinstance(random_state, int):
+        return _first_by(random_state)
     drawn = check_random_state(random_state)
     if drawn is check_random_state(None):
         drawn.randint(1, MAX_INT)
@@ -81,30 +107,35 @@ class Order:
     held_out : bool array (n,), optional
         True where a row is for validation.
 
+    Attributes
+    ----------
+    places : int
+        The rows of an epoch, held out or not.
+    visited : int
+        Those that are visited.
+
     Examples
     --------
     >>> from fastgd.estimators.order import Order
-    >>> order = Order(5, seed=1)
-    >>> order.next(), order.next()
+    >>> epochs = Order(5, seed=1).epochs()
+    >>> next(epochs), next(epochs)
     (array([4, 2, 3, 0, 1]), array([1, 3, 0, 4, 2]))
     """
 
     def __init__(self, rows: int, seed: int | None, part: Array | None = None, held_out: Array | None = None) -> None:
-        everything = part is None and seed is None and held_out is None
-        self._order: Array | None = None if everything else np.arange(rows) if part is None else part
-        self._shuffle = None if seed is None or self._order is None else shuffled(len(self._order), seed)
-        self._held_out = held_out
-        #: the rows of an epoch, held out or not
-        self.places = rows if self._order is None else len(self._order)
-        #: those that are visited
+        self._seed, self._part, self._held_out = seed, part, held_out
+        self.places = rows if part is None else len(part)
         self.visited = self.places
-        if held_out is not None and self._order is not None:
-            self.visited -= int(np.count_nonzero(held_out[self._order]))
+        if held_out is not None:
+            self.visited -= int(np.count_nonzero(held_out if part is None else held_out[part]))
 
-    def next(self) -> Array | None:
-        """Return the order of the next epoch; None is that in which the rows are given."""
-        if self._order is not None and self._shuffle is not None:
-            self._order = self._order[self._shuffle]
-        if self._order is None or self._held_out is None:
-            return self._order
-        return self._order[~self._held_out[self._order]]
+    def epochs(self) -> Iterator[Array | None]:
+        """Yield the order of each epoch; None is that in which the rows are given."""
+        if self._seed is None and self._part is None and self._held_out is None:
+            yield from repeat(None)
+        order = np.arange(self.places) if self._part is None else self._part
+        shuffle = None if self._seed is None else shuffled(self.places, self._seed)
+        while True:
+            if shuffle is not None:
+                order = order[shuffle]
+            yield order if self._held_out is None else order[~self._held_out[order]]

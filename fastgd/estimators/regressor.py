@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
+from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -76,7 +77,9 @@ class SGDRegressor(RegressorMixin, BaseSGD):
         Whether ``coef_`` is the mean of the iterates, or the update from which on they count.
     optimizer : str or Optimizer, optional
         Any of ``fastgd.optimizers``, in place of plain SGD; one given by its name has the rate eta0. Its steps are
-        fastgd's own: rows of weight zero are passed over, and intercepts move as weights do.
+        fastgd's own: rows of weight zero are passed over, and intercepts move as weights do. An L1 part of the penalty
+        goes with plain SGD alone; FTRL, AdamW and a ``weight_decay`` need penalty=None. What it remembers lasts over
+        the calls of partial_fit; a fit begins anew.
     clip_value, clip_norm : float, optional
         The largest size of each number of an update's gradient, and of its norm. Clipped values make steps fastgd's
         own.
@@ -87,7 +90,8 @@ class SGDRegressor(RegressorMixin, BaseSGD):
         updates.
     callbacks : sequence of callables, default ()
         Each is called after every epoch of a fit with a :class:`fastgd.History`, whose ``val_loss`` is 1 − score; one
-        that returns True ends the fit.
+        that returns True ends the fit. Callbacks of scikit-learn's protocol are given to ``set_callbacks``: a fit has
+        a task for each epoch.
     progress : bool, default False
         Whether a fit shows a progress bar (needs tqdm: ``pip install 'fastgd[cli]'``).
 
@@ -223,7 +227,7 @@ class SGDRegressor(RegressorMixin, BaseSGD):
             intercept_init = restarted[1] if intercept_init is None else intercept_init
         outputs = 1 if y.ndim == 1 else y.shape[1]
         weights = self._begin(outputs, X.shape[1], X.dtype, coef_init, intercept_init, flat=y.ndim == 1)
-        validation = self._given_validation(X_val, y_val, sample_weight_val)
+        validation = self._given_validation(X_val, y_val, sample_weight_val, y)
         self._run(X, y, weights, sample_weight, validation, fitting=True)
         self._warn()
         return self
@@ -240,7 +244,7 @@ class SGDRegressor(RegressorMixin, BaseSGD):
     ) -> SGDRegressor:
         """Learn from rows in one epoch, from where the last call ended.
 
-        A row or a few of the dtype of ``coef_`` take some microseconds.
+        A row of the dtype of ``coef_`` takes some microseconds; up to a thousand rows go a short way too.
 
         Parameters
         ----------
@@ -257,7 +261,8 @@ class SGDRegressor(RegressorMixin, BaseSGD):
         self
         """
         live = self.__dict__.get("_live")
-        if sample_weight is None and X_val is None and live is not None and live.takes(self, X):
+        alone = sample_weight is X_val is y_val is sample_weight_val is None
+        if alone and live is not None and live.takes(self, X):
             targets = few_rows.labels(y, len(X))
             if targets is not None and live.step(self, X, [targets], self._seeds(len(X))):
                 return self
@@ -270,9 +275,9 @@ class SGDRegressor(RegressorMixin, BaseSGD):
         if flat != weights.flat or outputs != weights.outputs:
             allowed = f"({len(y)},)" if weights.flat else f"({len(y)}, {weights.outputs})"
             raise ValueError(f"y has shape {y.shape}; allowed is {allowed}, with as many outputs as before")
-        validation = self._given_validation(X_val, y_val, sample_weight_val)
+        self._given_validation(X_val, y_val, sample_weight_val, y)  # which refuses what is wrong
         self._run(X, y, weights, sample_weight, None, fitting=False)
-        self._follow(validation)
+        self._follow(X_val, y_val, sample_weight_val)
         return self
 
     def _run(
@@ -283,12 +288,15 @@ class SGDRegressor(RegressorMixin, BaseSGD):
             T, _ = data.targets("y", y, len(y), weights.outputs, loss, dtype)
         else:
             T = y.astype(dtype, copy=False).reshape(len(y), 1)
+            if y.dtype.kind == "O":
+                assert_all_finite(T, input_name="y")
         row_weights = self._row_weights(sample_weight, X, dtype)
         part = self._part(row_weights)
         mask, seed = order.regression(self.random_state, held_out.splitter(self, y, row_weights, part, validation))
         validation = validation or held_out.taken_out(X, T if y.ndim > 1 else T[:, 0], row_weights, mask)
-        task = Task(slice(0, weights.outputs), T, row_weights, seed, self._score(validation, loss, y.ndim))
-        self._learn(X, loss, weights, [task], fitting=fitting, part=part, held_out=mask)
+        some_zero, score = row_weights is not None and not row_weights.all(), self._score(validation, loss, y.ndim)
+        task = Task(slice(0, weights.outputs), lambda: (T, row_weights), some_zero, seed, score)
+        self._learn((X, y, sample_weight), loss, weights, [task], fitting=fitting, part=part, held_out=mask)
 
     def _score(self, validation: Validation | None, loss: losses.Loss, dimensions: int) -> Score | None:
         if validation is None:
@@ -300,6 +308,11 @@ class SGDRegressor(RegressorMixin, BaseSGD):
             return float(r2_score(given.y, mean if dimensions > 1 else mean[:, 0], sample_weight=given.sample_weight))
 
         return held_out.scorer(self, given, score, RegressorMixin.score, flat=dimensions == 1)
+
+    def _more_validate_params(self, for_partial_fit: bool = False) -> None:
+        super()._more_validate_params(for_partial_fit)
+        if self._loss().targets not in ("real", "non-negative", "positive"):
+            raise ValueError(f"loss={self.loss!r} is for classes; allowed are losses for numbers")
 
     def _loss(self) -> losses.Loss:
         return settings.loss_of(self.loss, self.epsilon)

@@ -14,7 +14,7 @@ from fastgd.losses import Loss
 from fastgd.method import Method
 from fastgd.optimizers import SGD, Optimizer
 from fastgd.penalties import Penalty
-from fastgd.registry import check_flag, check_number
+from fastgd.registry import check_number
 from fastgd.rules import Rules
 from fastgd.schedules import Schedule
 
@@ -87,8 +87,9 @@ def check(estimator: Any) -> None:
             f"learning_rate='optimal' does not go with optimizer={estimator.optimizer!r}: it does not use eta0 and "
             "begins with steps that are right for SGD alone; allowed are 'constant', 'invscaling' and 'adaptive'"
         )
-    for name in ("skip_zero_weight", "progress"):
-        check_flag(name, getattr(estimator, name))
+    for name in ("clip_value", "clip_norm"):
+        if getattr(estimator, name) is not None:
+            check_number(name, getattr(estimator, name), open_below=True)
     decay = estimator.intercept_decay
     if decay != "auto":
         if isinstance(decay, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgd.engine import Engine
+from fastgd.estimators.loop import Problem
 from fastgd.losses import Loss
 from fastgd.method import Method
 from fastgd.model import Linear
@@ -33,8 +35,8 @@ class Weights:
         Whether ``coef_`` shows them as (d,), since there is one output.
     given : array, optional
         ``coef_`` itself, where ``coef`` is a view of it.
-    memory : dict of int to array
-        By the first output that it is for, what an optimizer such as Adam remembers.
+    memory : dict of str to array
+        What an optimizer such as Adam remembers of the weights and intercepts (K, d + 1), by the names of its rows.
     """
 
     coef: Array
@@ -44,7 +46,7 @@ class Weights:
     t: float = 1.0
     flat: bool = False
     given: Array | None = None
-    memory: dict[int, Array] = field(default_factory=dict)
+    memory: dict[str, Array] = field(default_factory=dict)
 
     @classmethod
     def zeros(cls, outputs: int, features: int, dtype: npt.DTypeLike) -> Weights:
@@ -78,11 +80,18 @@ class Weights:
         net = Linear(self.features, outputs.stop - outputs.start, bias=bias, dtype=self.coef.dtype, seed=0)
         net.params[:] = self._flat(self.coef, self.intercept, outputs, bias)
         engine = Engine(net, loss, method, 1)
-        memory = self.memory.get(outputs.start)
-        if memory is not None and memory.size == engine.state.size - (method.average > 0) * net.params.size:
-            engine.state[: memory.size] = memory
+        if self.memory.keys() == set(method.optimizer.rows):
+            for name, row in self._rows(engine):
+                memory = self.memory[name]
+                row[:] = self._flat(memory[:, :-1], memory[:, -1], outputs, bias)
         self.load(engine, outputs)
         return engine
+
+    @staticmethod
+    def _rows(engine: Engine) -> Iterator[tuple[str, Array]]:
+        # what the optimizer remembers, in the engine's state
+        size, names = engine.params.size, engine.method.optimizer.rows
+        return zip(names, engine.state[: len(names) * size].reshape(-1, size), strict=True)
 
     def load(self, engine: Engine, outputs: slice) -> None:
         """Let the engine go on from here; what L1 is owed is forgotten."""
@@ -99,16 +108,24 @@ class Weights:
             engine.state[-params.size :] = self._flat(self.mean_coef, self.mean_intercept, outputs, bias)
             engine.counters[AVERAGED] = max(0, int(self.t) - average)
 
-    def store(self, engine: Engine, outputs: slice) -> None:
+    def store(self, problems: Sequence[Problem]) -> None:
+        """Take what all have learned, and the number of updates of the one that made most."""
+        for problem in problems:
+            self.take(problem.engine, problem.outputs)
+        self.t = 1.0 + max(int(problem.engine.counters[UPDATES]) for problem in problems)
+
+    def take(self, engine: Engine, outputs: slice) -> None:
         """Take what the engine has learned."""
         self._take(engine.params, self.coef, self.intercept, outputs)
-        if not engine.state.size:
-            return
         if engine.method.average and self.mean_coef is not None and self.mean_intercept is not None:
             self._take(engine.net.params, self.mean_coef, self.mean_intercept, outputs)
-        slots = engine.method.optimizer.slots * engine.params.size
-        if slots:
-            self.memory[outputs.start] = engine.state[:slots]
+        if not (self.memory or engine.state.size):
+            return  # a row must not wait for what follows
+        if self.memory.keys() != set(engine.method.optimizer.rows):
+            shape = (self.outputs, self.features + 1)
+            self.memory = {name: np.zeros(shape, self.coef.dtype) for name in engine.method.optimizer.rows}
+        for name, row in self._rows(engine):
+            self._take(row, self.memory[name][:, :-1], self.memory[name][:, -1], outputs)
 
     def shown(self, average: int) -> tuple[Array, Array]:
         """Return the weights and intercepts to predict by: the mean, once it has begun."""
