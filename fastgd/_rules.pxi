@@ -6,7 +6,6 @@ cdef int read_rules(Rules* rules, tuple given) except -1:
     rules.given, rules.intercept_decay, rules.bias_pull, rules.slope_limit = given[:4]
     rules.visit_zero_weight, rules.pass_over_zeros, rules.l1_on_touched = given[4:7]
     rules.average_before_l1, rules.objective, rules.price_before_l1 = given[7:10]
-    rules.bias_by_rules = rules.intercept_decay != 1 or rules.bias_pull != 0
     rules.squares = NULL
     return 0
 
@@ -94,6 +93,13 @@ cdef inline void move_biases(const Run* run, const Now* now, floating* b, floati
     for k in range(n):
         b[k] -= rounded(<floating>(run.rules.intercept_decay
                                    * (now.plain_bias.rate * <double>(factor * direction[k]) + pull)))
+
+
+cdef inline void move_bias(const Run* run, double rate, floating moved, floating* b) noexcept nogil:
+    # that of a single unit, which its gradient alone would move so
+    cdef double keep = kept(&run.method, rate, run.method.bias_decay)
+    moved = <floating>(run.rules.intercept_decay * (moved - rate * run.rules.bias_pull))
+    b[0] = <floating>keep * b[0] + rounded(moved)
 
 
 cdef inline double after_l1(double z, double owed, double* paid) noexcept nogil:

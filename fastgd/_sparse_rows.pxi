@@ -11,7 +11,7 @@ cdef enum:
 
 cdef inline bint one_by_one(const Run* run) noexcept nogil:
     # whether visit_sparse can visit the rows
-    return (run.lazy.kind == SCALED and one_unit(run) and run.mean < 0 and run.loss.code != CROSS_ENTROPY
+    return (run.lazy.kind == SCALED and run.rows.indices != NULL and one_unit(run) and run.mean < 0 and run.loss.code != CROSS_ENTROPY
             and run.method.clip_norm == 0 and not passive_aggressive(&run.method) and not run.rules.given)
 
 

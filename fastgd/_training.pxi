@@ -57,7 +57,6 @@ cdef struct Rules:          # where the step is another library's: see rules.py
     bint average_before_l1
     bint objective
     bint price_before_l1
-    bint bias_by_rules      # whether biases move otherwise than by the gradient
     const double* squares   # ‖x‖² of each row, where the objective needs them
     double squared_norm     # ‖W‖² and Σ |W| of the weights as they are
     double absolute_norm
@@ -80,6 +79,7 @@ cdef struct Run:
     bint direct             # each row's update is made from its factors, without its gradient being written
     bint linear             # and is w ← keep · w − λ g
     bint simple             # and is w ← w − λ g and nothing else
+    bint bias_apart         # biases move otherwise than by their gradient alone
     int64_t* counters
     double* totals
     double* trace           # (updates, 2): loss and norm of the gradient, or NULL
@@ -93,9 +93,12 @@ cdef void plan(Run* run) noexcept:
     run.lazy.kind = lazy_kind(run)
     run.direct = (run.batch_size == 1 and run.method.clip_value == 0
                   and (run.rows.indices == NULL or run.lazy.kind != NOT_LAZY))
-    run.linear = (run.direct and plain(&run.method) and run.method.bias_decay == 0 and run.paid == NULL
-                  and run.mean < 0 and not passive_aggressive(&run.method))
-    run.simple = run.linear and run.method.decay == 0 and not run.rules.given
+    run.linear = run.direct and plain(&run.method) and run.paid == NULL
+    run.simple = (run.linear and run.method.decay == 0 and run.method.bias_decay == 0 and run.mean < 0
+                  and not passive_aggressive(&run.method) and not run.rules.given)
+    run.bias_apart = run.method.bias_decay != 0 or run.rules.intercept_decay != 1 or run.rules.bias_pull != 0
+    if in_blocks(run, True) and one_unit(run) and (run.method.decay > 0 or run.mean >= 0):
+        run.lazy.kind = SCALED
     run.rules.slope_limit /= run.loss.scale
     run.rules.price_before_l1 &= run.paid != NULL and priced(run)
 
@@ -183,22 +186,28 @@ cdef inline void move_network(Run* run, const Now* now, floating* params, floati
         n = m
 
 
+cdef inline floating aggressive(const Method* method, double value, floating slope, double squared) noexcept nogil:
+    # passive-aggressive: the slope keeps its sign and becomes the length of the move that the loss asks for,
+    # τ = min(C, loss / |x|²) or loss / (|x|² + 1 / 2C), where C is the learning rate
+    cdef double tau
+    cdef floating sign = (slope > <floating>0) - (slope < <floating>0)
+    if method.schedule == PA2:
+        tau = value / (squared + 0.5 / method.lr)
+    else:
+        tau = 0 if squared == 0 else value / squared
+        tau = method.lr if method.lr < tau else tau
+    return <floating>tau * sign + <floating>0 * slope       # a slope that is not finite shows
+
+
 cdef inline void be_aggressive(Run* run, const floating* x, const Columns* at, const floating* y, const floating* t,
                                floating* slope) noexcept nogil:
-    # passive-aggressive: each slope keeps its sign and becomes the length of the move that the loss asks for,
-    # τ = min(C, loss / |x|²) or loss / (|x|² + 1 / 2C), where C is the learning rate. The model is linear
-    cdef double squared = dot(x, x, at.n, 0), value, tau
-    cdef floating ignored, sign
+    # each slope becomes the move that the loss asks for. The model is linear
+    cdef double squared = dot(x, x, at.n, 0), value
+    cdef floating ignored
     cdef Py_ssize_t k
     for k in range(run.net.sizes[1]):
         value = run.loss.scale * <double>loss_of_output(&run.loss, y[k], t[k], &ignored)
-        if run.method.schedule == PA2:
-            tau = value / (squared + 0.5 / run.method.lr)
-        else:
-            tau = 0 if squared == 0 else value / squared
-            tau = run.method.lr if run.method.lr < tau else tau
-        sign = (slope[k] > <floating>0) - (slope[k] < <floating>0)
-        slope[k] = <floating>tau * sign + <floating>0 * slope[k]        # a slope that is not finite shows
+        slope[k] = aggressive(&run.method, value, slope[k], squared)
 
 
 cdef inline void step(Run* run, floating* params, floating* state, double weight, double value, const floating* x,
@@ -315,7 +324,7 @@ cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating
                            const floating* X, const floating* T, const floating* weights, const int64_t* order,
                            Py_ssize_t start, Py_ssize_t stop, bint close, floating* path_out) noexcept nogil:
     # a pass that undoes itself: returns −1, or the place of the row that was not finite with all as it was before
-    cdef Py_ssize_t size = run.net.size, reached, finite
+    cdef Py_ssize_t size = run.net.size, end = stop, reached, finite
     cdef floating* params_before = work + run.net.sizes[0] * <Py_ssize_t>(sizeof(int64_t) // sizeof(floating))
     cdef floating* state_before = params_before + size
     cdef floating* gradient_before = state_before + run.slots * size
@@ -339,18 +348,24 @@ cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating
     open_lazy(run, params, state)
     measure(run, params)
     far_and_ordered = order != NULL and from_afar(run, True, stop - start)
-    if in_blocks(run, far_and_ordered) and one_unit(run) and run.simple:
-        reached = visit_blocks(run, params, X, T, weights, order, start, stop, True)
-    elif in_blocks(run, far_and_ordered) and one_unit(run):
-        reached = visit_blocks(run, params, X, T, weights, order, start, stop, False)
-    elif in_blocks(run, False) and run.simple and across_units(run):
-        reached = visit_across_units(run, params, outputs, outputs + run.net.units, outputs + 2 * run.net.units,
-                                     X, T, weights, order, start, stop)
-    elif in_blocks(run, False) and run.simple:
-        reached = visit_unit_blocks(run, params, outputs, outputs + run.net.units, outputs + 2 * run.net.units, X,
-                                    T, weights, order, start, stop)
+    if in_blocks(run, far_and_ordered) and one_unit(run):
+        while reached < end:
+            if run.simple and run.method.clip_norm == 0:
+                reached = visit_blocks(run, params, state, X, T, weights, order, reached, stop, True)
+            else:
+                reached = visit_blocks(run, params, state, X, T, weights, order, reached, stop, False)
+            end = min(reached + BLOCK, stop)
+            reached = visit_rows(run, params, state, gradient, outputs, outputs + run.net.units, X, T, weights, order,
+                                 reached, end, path_out)
+            end = stop if reached == end else reached       # it ends at a row that is not finite
     elif one_by_one(run):
         reached = visit_sparse(run, params, X, T, weights, order, start, stop)
+    elif in_blocks(run, False) and run.simple and run.method.clip_norm == 0 and across_units(run):
+        reached = visit_across_units(run, params, outputs, outputs + run.net.units, outputs + 2 * run.net.units,
+                                     X, T, weights, order, start, stop)
+    elif in_blocks(run, False) and run.simple and run.method.clip_norm == 0:
+        reached = visit_unit_blocks(run, params, outputs, outputs + run.net.units, outputs + 2 * run.net.units, X,
+                                    T, weights, order, start, stop)
     reached = visit_rows(run, params, state, gradient, outputs, outputs + run.net.units, X, T, weights, order, reached,
                          stop, path_out)
     finite = close_lazy(run, params, state)

@@ -56,7 +56,7 @@ cdef inline void move_units(const Net* net, floating* params, const floating* a,
             on[count] = i
             count += not nothing_to_add(c[i], n)
         if count == BLOCK:
-            add_block(params + k * n, <floating>1, c, x, n, NULL)
+            add_block(params + k * n, c, x, n, NULL)
         elif count == 3:
             add_three(params + k * n, c[on[0]], x[on[0]], c[on[1]], x[on[1]], c[on[2]], x[on[2]], n)
         elif count == 2:
