@@ -58,7 +58,7 @@ class build_ext(_build_ext):
         _build_ext.build_extension(cmd, ext)
 
 
-HEADERS = ["fastgd/_lanes.h", "fastgd/_gather.h"]
+HEADERS = ["fastgd/_lanes.h", "fastgd/_few_units.h", "fastgd/_gather.h"]
 common = {
     "include_dirs": ["fastgd"],
     "py_limited_api": ABI3,

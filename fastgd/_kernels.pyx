@@ -7,8 +7,8 @@ Chapters: ``_lanes.h`` and ``_gather.h`` (dot product and scaled sum), ``_rows.p
 ``_math.pxi``, ``_losses.pxi``, ``_activations.pxi``, ``_network.pxi`` (forward and backward), ``_optimizers.pxi`` (the
 move of a coordinate; schedules), ``_lazy.pxi`` and ``_idle.pxi`` (what sparse rows need not touch), ``_training.pxi``
 (the per-sample loop), ``_blocks.pxi`` and ``_unit_blocks.pxi`` (several rows at once), ``_across_units.pxi`` (narrow
-samples), ``_sparse_rows.pxi`` (one output, plain SGD), ``_rules.pxi``
-(another library's step), ``_one_sample.pxi``. Here: the passes that Python calls.
+samples), ``_few_units.h`` and ``_few_units.pxi`` (small networks), ``_sparse_rows.pxi`` (one output, plain SGD),
+``_rules.pxi`` (another library's step), ``_one_sample.pxi``. Here: the passes that Python calls.
 """
 
 from cython cimport floating
@@ -34,6 +34,7 @@ include "_lazy.pxi"
 include "_blocks.pxi"
 include "_unit_blocks.pxi"
 include "_across_units.pxi"
+include "_few_units.pxi"
 include "_sparse_rows.pxi"
 include "_rules.pxi"
 include "_one_sample.pxi"

@@ -344,6 +344,8 @@ static inline void NAME(add_three)(REAL *w, REAL c, const REAL *x, REAL e, const
     for (; j < n; j++) w[j] = w[j] + c * x[j] + e * z[j] + f * v[j];
 }
 
+#include "_few_units.h"
+
 #undef part
 #undef lanes
 #undef four

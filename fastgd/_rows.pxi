@@ -88,6 +88,12 @@ cdef extern from *:
                        const double** next) noexcept nogil
     void add_block_f32(float* w, const float* c, const float** x, Py_ssize_t n,
                        const float** next) noexcept nogil
+    void move_few_units_f64(double* v, double* u, const double* slope, const double* x, const double* next, double g,
+                            double kappa, Py_ssize_t d, Py_ssize_t m, Py_ssize_t K, double* z, double* y,
+                            double* flaw) noexcept nogil
+    void move_few_units_f32(float* v, float* u, const float* slope, const float* x, const float* next, float g,
+                            float kappa, Py_ssize_t d, Py_ssize_t m, Py_ssize_t K, float* z, float* y,
+                            float* flaw) noexcept nogil
     double gathered_dot_f64_i32(const double* w, const double* x, const int32_t* columns, Py_ssize_t n) noexcept nogil
     double gathered_dot_f64_i64(const double* w, const double* x, const int64_t* columns, Py_ssize_t n) noexcept nogil
     float gathered_dot_f32_i32(const float* w, const float* x, const int32_t* columns, Py_ssize_t n) noexcept nogil

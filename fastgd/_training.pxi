@@ -360,6 +360,8 @@ cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating
             end = stop if reached == end else reached       # it ends at a row that is not finite
     elif one_by_one(run):
         reached = visit_sparse(run, params, X, T, weights, order, start, stop)
+    elif in_blocks(run, False) and run.simple and run.method.clip_norm == 0 and few_units(run, stop - start):
+        reached = visit_few_units(run, params, outputs, X, T, weights, order, start, stop)
     elif in_blocks(run, False) and run.simple and run.method.clip_norm == 0 and across_units(run):
         reached = visit_across_units(run, params, outputs, outputs + run.net.units, outputs + 2 * run.net.units,
                                      X, T, weights, order, start, stop)

@@ -99,11 +99,13 @@ def units(net: Net) -> int:
 def work_size(net: Net, rows_of_state: int) -> int:
     """Return the numbers of scratch that a training pass takes.
 
-    They are a 64-bit count for each column, what the pass may have to undo, outputs and slopes of one row, and sums
-    and slopes of a first layer for a block of rows.
+    They are a 64-bit count for each column, what the pass may have to undo, outputs and slopes of one row, sums and
+    slopes of a first layer for a block of rows, and what few units lack to whole lanes, in rows of eight or fewer.
     """
     columns = net.in_features * (8 // net.dtype.itemsize)
-    return columns + (2 + rows_of_state) * net.params.size + 2 * units(net) + 2 * _kernels.BLOCK_ROWS * net.sizes[1]
+    filling = 8 * (net.in_features + net.out_features + 4)
+    undone = (2 + rows_of_state) * net.params.size
+    return columns + undone + 2 * units(net) + 2 * _kernels.BLOCK_ROWS * net.sizes[1] + filling
 
 
 def _in_slices(net: Net, rows: data.Rows) -> list[tuple[int, int]]:
