@@ -147,7 +147,7 @@ cdef inline void end_steps(Run* run, const Steps* steps, floating* sum_of_iterat
         run.lazy.summed = steps.summed[last] + steps.after[last]
         for k in range(BLOCK):
             a[k] *= <floating>steps.summed[k]
-        add_block(sum_of_iterates, a, x, run.rows.d, NULL)
+        add_block(sum_of_iterates, <floating>1, a, x, run.rows.d, NULL)
         if run.net.bias:
             sum_of_iterates[run.rows.d] = mean
         run.counters[AVERAGED] = steps.averaged
@@ -202,7 +202,7 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, floating* state, cons
         loss_sum += step_in_block(run, 3, t, weight, g, simple, &steps, m, &b, &mean, a)
         if not isfinite(loss_sum):
             return reached
-        add_block(w, a, x, d, &next[0] if far and not ahead else NULL)
+        add_block(w, <floating>1, a, x, d, &next[0] if far and not ahead else NULL)
         if run.net.bias:
             w[d] = b + ((a[0] + a[1]) + (a[2] + a[3])) if simple else b
         if not simple:

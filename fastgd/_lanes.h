@@ -298,8 +298,9 @@ static inline void NAME(block_dots)(const REAL *w, const REAL *v, const REAL *co
     }
 }
 
-/* w_j ← w_j + Σ_i c_i x_ij. Unless `next` is NULL, the rows of the next block that block_sums did not ask for are. */
-static inline void NAME(add_block)(REAL *w, const REAL *c_given, const REAL *const *x_given, ptrdiff_t n,
+/* w_j ← keep w_j + Σ_i c_i x_ij; where `keep` is 1 as written, the compiler leaves it out. Unless `next` is NULL, the
+   rows of the next block that block_sums did not ask for are asked for. */
+static inline void NAME(add_block)(REAL *w, REAL keep, const REAL *c_given, const REAL *const *x_given, ptrdiff_t n,
                                    const REAL *const *next) {
     REAL c[BLOCK]; /* copies that nothing written to w could change */
     const REAL *x[BLOCK];
@@ -307,20 +308,20 @@ static inline void NAME(add_block)(REAL *w, const REAL *c_given, const REAL *con
     UNROLL for (int i = 0; i < BLOCK; i++) c[i] = c_given[i], x[i] = x_given[i];
     for (; j + PER <= n; j += PER) {
         if (next) PREFETCH_FAR(next[2 + ((j / LANES) & 1)] + j);
-        part sum = *(part *)(w + j);
+        part sum = keep * *(part *)(w + j);
         UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * *(const part *)(x[i] + j);
         *(part *)(w + j) = sum;
     }
 #if defined(__GNUC__)
     if (LANES == 8 && n - j >= 4) {
-        four sum = *(four *)(w + j);
+        four sum = keep * *(four *)(w + j);
         UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * *(const four *)(x[i] + j);
         *(four *)(w + j) = sum;
         j += 4;
     }
 #endif
     for (; j < n; j++) {
-        REAL sum = w[j];
+        REAL sum = keep * w[j];
         UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * x[i][j];
         w[j] = sum;
     }

@@ -84,9 +84,9 @@ cdef extern from *:
                        Py_ssize_t n) noexcept nogil
     void add_three_f32(float* w, float c, const float* x, float e, const float* z, float f, const float* v,
                        Py_ssize_t n) noexcept nogil
-    void add_block_f64(double* w, const double* c, const double** x, Py_ssize_t n,
+    void add_block_f64(double* w, double keep, const double* c, const double** x, Py_ssize_t n,
                        const double** next) noexcept nogil
-    void add_block_f32(float* w, const float* c, const float** x, Py_ssize_t n,
+    void add_block_f32(float* w, float keep, const float* c, const float** x, Py_ssize_t n,
                        const float** next) noexcept nogil
     void move_few_units_f64(double* v, double* u, const double* slope, const double* x, const double* next, double g,
                             double kappa, Py_ssize_t d, Py_ssize_t m, Py_ssize_t K, double* z, double* y,
@@ -227,13 +227,13 @@ cdef inline void add_three(floating* w, floating c, const floating* x, floating 
         add_three_f32(w, c, x, e, z, f, v, n)
 
 
-cdef inline void add_block(floating* w, const floating* c, const floating** x, Py_ssize_t n,
+cdef inline void add_block(floating* w, floating keep, const floating* c, const floating** x, Py_ssize_t n,
                            const floating** next) noexcept nogil:
-    # w_j ← w_j + Σ_i c_i x_ij; half of the rows `next` are asked for ahead, or none of NULL
+    # w_j ← keep · w_j + Σ_i c_i x_ij; half of the rows `next` are asked for ahead, or none of NULL
     if floating is double:
-        add_block_f64(w, c, x, n, next)
+        add_block_f64(w, keep, c, x, n, next)
     else:
-        add_block_f32(w, c, x, n, next)
+        add_block_f32(w, keep, c, x, n, next)
 
 
 cdef inline bint all_finite(const floating* w, Py_ssize_t n) noexcept nogil:

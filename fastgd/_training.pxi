@@ -360,12 +360,14 @@ cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating
             end = stop if reached == end else reached       # it ends at a row that is not finite
     elif one_by_one(run):
         reached = visit_sparse(run, params, X, T, weights, order, start, stop)
-    elif in_blocks(run, False) and run.simple and run.method.clip_norm == 0 and few_units(run, stop - start):
+    elif not units_in_blocks(run):
+        pass
+    elif run.simple and few_units(run, stop - start):
         reached = visit_few_units(run, params, outputs, X, T, weights, order, start, stop)
-    elif in_blocks(run, False) and run.simple and run.method.clip_norm == 0 and across_units(run):
+    elif run.simple and across_units(run):
         reached = visit_across_units(run, params, outputs, outputs + run.net.units, outputs + 2 * run.net.units,
                                      X, T, weights, order, start, stop)
-    elif in_blocks(run, False) and run.simple and run.method.clip_norm == 0:
+    else:
         reached = visit_unit_blocks(run, params, outputs, outputs + run.net.units, outputs + 2 * run.net.units, X,
                                     T, weights, order, start, stop)
     reached = visit_rows(run, params, state, gradient, outputs, outputs + run.net.units, X, T, weights, order, reached,

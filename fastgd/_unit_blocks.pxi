@@ -1,8 +1,9 @@
 # --------------------------------------------------------------------------------------- blocks of rows, many units
 # The first layer of a network, or a linear model of many outputs, is m linear maps of the same rows. BLOCK steps at
-# once read and write its weights once, and are the same steps: with a_i = −λ · weight_i · δ_i for the m units,
-#     z_j = W x_j + b + Σ_{i<j} a_i (x_i·x_j + 1),   and at the end   W_k ← W_k + Σ_i a_ik x_i,   b ← b + Σ_i a_i.
-# What is above the first layer moves at every step.
+# once read and write its weights once, and are the same steps: with a_i = −λ · weight_i · δ_i for the m units and S the
+# product of the factors keep_i by which L2 shrinks the weights, 1 before the first step,
+#     z_j = S W x_j + b + Σ_{i<j} a_i x_i·x_j,   and then   a_i ← keep_j a_i,   S ← keep_j S,   b ← b + κ (a_j − λ ν),
+# and at the end   W_k ← S W_k + Σ_i a_ik x_i. What is above the first layer moves at every step. κ and ν: see rules.py.
 
 cdef struct Block:
     Py_ssize_t[BLOCK] row
@@ -10,9 +11,15 @@ cdef struct Block:
     double[BLOCK] weight
 
 
-cdef inline bint next_rows(Block* block, const floating* weights, const int64_t* order, Py_ssize_t place,
-                           Py_ssize_t stop) noexcept nogil:
-    # the next BLOCK rows of non-zero weight; False if there are fewer
+cdef inline bint units_in_blocks(const Run* run) noexcept nogil:
+    # of what blocks take, one output alone is averaged, clipped by norm, aggressive or has a bias that decays
+    return (in_blocks(run, False) and run.mean < 0 and run.method.clip_norm == 0 and run.method.bias_decay == 0
+            and not passive_aggressive(&run.method))
+
+
+cdef inline bint next_rows(const Run* run, Block* block, const floating* weights, const int64_t* order,
+                           Py_ssize_t place, Py_ssize_t stop) noexcept nogil:
+    # the next BLOCK rows that are to be visited; False if there are fewer
     cdef Py_ssize_t count = 0, row
     while count < BLOCK:
         if place >= stop:
@@ -21,15 +28,14 @@ cdef inline bint next_rows(Block* block, const floating* weights, const int64_t*
         place += 1
         block.row[count], block.behind[count] = row, place
         block.weight[count] = weights[row] if weights != NULL else 1
-        count += block.weight[count] != 0
+        count += block.weight[count] != 0 or run.rules.visit_zero_weight
     return True
 
 
 cdef inline void sums_of_units(const Net* net, const floating* params, const floating** x, floating* g_out,
                                floating* z_out) noexcept nogil:
-    # z_ik = W_k · x_i + b_k at i m + k, and g_ik = x_i·x_k for k < i, at i (i − 1) / 2 + k
+    # z_ik = W_k · x_i at i m + k, and g_ik = x_i·x_k for k < i, at i (i − 1) / 2 + k
     cdef Py_ssize_t i, k, n = net.sizes[0], m = net.sizes[1], other
-    cdef const floating* b = params + m * n
     cdef floating p[BLOCK]
     cdef floating q[BLOCK]
     block_sums(params, x, n, <floating>0, p, g_out, x, True)
@@ -37,26 +43,26 @@ cdef inline void sums_of_units(const Net* net, const floating* params, const flo
         other = k + 1 if k + 1 < m else k
         block_dots(params + k * n, params + other * n, x, n, p, q)
         for i in range(BLOCK):
-            z_out[i * m + k] = p[i] + (b[k] if net.bias else <floating>0)
-            z_out[i * m + other] = q[i] + (b[other] if net.bias else <floating>0)
+            z_out[i * m + k] = p[i]
+            z_out[i * m + other] = q[i]
 
 
-cdef inline void move_units(const Net* net, floating* params, const floating* a, const floating** x) noexcept nogil:
-    # W_k ← W_k + Σ_i a_ik x_i, without the rows at which a unit was off, and b ← b + Σ_i a_i
+cdef inline void move_units(const Net* net, floating* params, double kept, const floating* a,
+                            const floating** x) noexcept nogil:
+    # W_k ← kept · W_k + Σ_i a_ik x_i, if `kept` is 1 without the rows at which a unit was off
     cdef Py_ssize_t i, k, count, n = net.sizes[0], m = net.sizes[1]
     cdef floating c[BLOCK]
     cdef Py_ssize_t on[BLOCK]
-    if net.bias:
-        for i in range(BLOCK):
-            add_scaled(params + m * n, <floating>1, a + i * m, m)
     for k in range(m):
         count = 0
         for i in range(BLOCK):
             c[i] = a[i * m + k]
             on[count] = i
             count += not nothing_to_add(c[i], n)
-        if count == BLOCK:
-            add_block(params + k * n, c, x, n, NULL)
+        if kept != 1:
+            add_block(params + k * n, <floating>kept, c, x, n, NULL)
+        elif count == BLOCK:
+            add_block(params + k * n, <floating>1, c, x, n, NULL)
         elif count == 3:
             add_three(params + k * n, c[on[0]], x[on[0]], c[on[1]], x[on[1]], c[on[2]], x[on[2]], n)
         elif count == 2:
@@ -65,16 +71,28 @@ cdef inline void move_units(const Net* net, floating* params, const floating* a,
             add_scaled(params + k * n, c[on[0]], x[on[0]], n)
 
 
-cdef inline double step_from_sums(Run* run, double weight, const floating* t, floating* params, floating* outputs,
-                                  floating* deltas, double* factor_out) noexcept nogil:
+cdef inline void decay_above(const Net* net, floating* params, double keep) noexcept nogil:
+    # W ← keep · W of every layer above the first
+    cdef Py_ssize_t layer, j, n = net.sizes[1] * (net.sizes[0] + net.bias)
+    for layer in range(1, net.layers):
+        params += n
+        for j in range(net.sizes[layer] * net.sizes[layer + 1]):
+            params[j] *= <floating>keep
+        n = net.sizes[layer + 1] * (net.sizes[layer] + net.bias)
+
+
+cdef inline double step_from_sums(Run* run, Py_ssize_t row, double weight, const floating* t, floating* params,
+                                  floating* outputs, floating* deltas, double* factor_out,
+                                  double* keep_out) noexcept nogil:
     # a step of all that is above the first layer, whose sums stand in `outputs`. Writes the factor −λ · weight by which
-    # the first layer's weights are to move along its slopes; returns the loss before the step, or, with nothing
-    # changed, NaN or inf
+    # the first layer's weights are to move along its slopes, and that by which they are to shrink; returns the loss
+    # before the step, or, with nothing changed, NaN or inf
     cdef const Net* net = &run.net
     cdef Py_ssize_t K = net.sizes[net.layers]
     cdef double value
     cdef ActivationCode code
     cdef double parameter
+    cdef Now now
     code, parameter = activation_of(net, 0)
     activate(code, parameter, outputs, net.sizes[1])
     forward_above(net, params, code != RELU, outputs)
@@ -85,25 +103,49 @@ cdef inline double step_from_sums(Run* run, double weight, const floating* t, fl
     run.counters[UPDATES] += 1
     run.totals[LOSS] += weight * value
     run.totals[WEIGHT] += weight
-    factor_out[0] = -rate_of(&run.method, run.counters[UPDATES], run.first) * weight * run.loss.scale
+    if run.rules.given:
+        by_rules(run, params + net.size - K, value, outputs, NULL, deltas)
+    now.plain.rate = rate_of(&run.method, run.counters[UPDATES], run.first)
+    now.plain.keep = kept(&run.method, now.plain.rate, run.method.decay)
+    if run.rules.squares != NULL:
+        follow_norm(run, &now, params + net.size - K, weight * run.loss.scale, outputs, deltas, run.rules.squares[row])
+    factor_out[0], keep_out[0] = -now.plain.rate * weight * run.loss.scale, now.plain.keep
+    if keep_out[0] != 1:
+        decay_above(net, params, keep_out[0])
     add_above(net, params, <floating>factor_out[0], outputs, deltas)
     return value
 
 
-cdef inline double step_of_units(Run* run, Py_ssize_t i, double weight, const floating* t, const floating* g,
-                                 floating* params, floating* outputs, floating* deltas, const floating* z,
-                                 floating* a) noexcept nogil:
-    # the i-th step of a block; writes a_i and returns the loss before it, or, with nothing changed, NaN or inf
-    cdef Py_ssize_t k, m = run.net.sizes[1]
-    cdef double value, factor
-    memcpy(outputs, z + i * m, m * sizeof(floating))
+cdef inline bint step_of_units(Run* run, Py_ssize_t i, const Block* block, const floating* T, const floating* g,
+                               floating* params, floating* outputs, floating* deltas, const floating* z, floating* a,
+                               double* kept_so_far) noexcept nogil:
+    # the i-th step of a block; False if the loss before it is not finite, and then nothing is changed
+    cdef Py_ssize_t k, row = block.row[i], m = run.net.sizes[1]
+    cdef floating* b = params + m * run.net.sizes[0]
+    cdef floating* a_i = a + i * m
+    cdef double factor, keep, pull
+    for k in range(m):
+        outputs[k] = <floating>kept_so_far[0] * z[i * m + k]
+    if run.net.bias:
+        add_scaled(outputs, <floating>1, b, m)
     for k in range(i):
-        add_scaled(outputs, g[i * (i - 1) // 2 + k] + run.net.bias, a + k * m, m)
-    value = step_from_sums(run, weight, t, params, outputs, deltas, &factor)
-    if isfinite(value):
+        add_scaled(outputs, g[i * (i - 1) // 2 + k], a + k * m, m)
+    if not isfinite(step_from_sums(run, row, block.weight[i], T + row * run.columns, params, outputs, deltas, &factor,
+                                   &keep)):
+        return False
+    if keep != 1:
+        kept_so_far[0] *= keep
+        for k in range(i * m):
+            a[k] *= <floating>keep
+    for k in range(m):
+        a_i[k] = <floating>factor * deltas[k]
+    if run.net.bias:
+        add_scaled(b, <floating>run.rules.intercept_decay, a_i, m)
+    if run.rules.bias_pull != 0 and run.net.bias:
+        pull = rate_of(&run.method, run.counters[UPDATES], run.first) * run.rules.bias_pull * run.rules.intercept_decay
         for k in range(m):
-            a[i * m + k] = <floating>factor * deltas[k]
-    return value
+            b[k] -= <floating>pull
+    return True
 
 
 cdef Py_ssize_t visit_unit_blocks(Run* run, floating* params, floating* outputs, floating* deltas, floating* block_work,
@@ -116,16 +158,18 @@ cdef Py_ssize_t visit_unit_blocks(Run* run, floating* params, floating* outputs,
     cdef floating* z = block_work
     cdef floating* a = z + BLOCK * m
     cdef Block block
-    while next_rows(&block, weights, order, start, stop):
+    cdef bint finite = True
+    cdef double kept_so_far
+    while finite and next_rows(run, &block, weights, order, start, stop):
         for i in range(BLOCK):
             x[i] = X + block.row[i] * d
         memset(a, 0, BLOCK * m * sizeof(floating))
         sums_of_units(&run.net, params, x, g, z)
+        kept_so_far = 1
         for i in range(BLOCK):
-            if not isfinite(step_of_units(run, i, block.weight[i], T + block.row[i] * run.columns, g, params, outputs,
-                                          deltas, z, a)):
-                move_units(&run.net, params, a, x)
-                return start
+            finite = step_of_units(run, i, &block, T, g, params, outputs, deltas, z, a, &kept_so_far)
+            if not finite:
+                break
             start = block.behind[i]
-        move_units(&run.net, params, a, x)
+        move_units(&run.net, params, kept_so_far, a, x)
     return start
