@@ -40,7 +40,7 @@ include "_rules.pxi"
 include "_one_sample.pxi"
 
 
-BLOCK_ROWS = BLOCK      # that are taken together
+BLOCK_ROWS = ROWS       # that are taken together, at most
 
 
 # ------------------------------------------------------------------------------------------------------ what is given

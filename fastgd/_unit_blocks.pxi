@@ -1,14 +1,20 @@
 # --------------------------------------------------------------------------------------- blocks of rows, many units
-# The first layer of a network, or a linear model of many outputs, is m linear maps of the same rows. BLOCK steps at
-# once read and write its weights once, and are the same steps: with a_i = −λ · weight_i · δ_i for the m units and S the
-# product of the factors keep_i by which L2 shrinks the weights, 1 before the first step,
+# The first layer of a network, or a linear model of many outputs, is m linear maps of the same rows. A block of steps
+# reads and writes its weights once, and they are the same steps: with a_i = −λ · weight_i · δ_i for the m units and S
+# the product of the factors keep_i by which L2 shrinks the weights, 1 before the first step,
 #     z_j = S W x_j + b + Σ_{i<j} a_i x_i·x_j,   and then   a_i ← keep_j a_i,   S ← keep_j S,   b ← b + κ (a_j − λ ν),
 # and at the end   W_k ← S W_k + Σ_i a_ik x_i. What is above the first layer moves at every step. κ and ν: see rules.py.
 
+cdef enum:
+    ROWS = 2 * BLOCK                # at once in networks whose weights leave the first level of cache, else BLOCK
+    ROW_PAIRS = ROWS * (ROWS - 1) // 2
+
+
 cdef struct Block:
-    Py_ssize_t[BLOCK] row
-    Py_ssize_t[BLOCK] behind        # the place behind each row in the order
-    double[BLOCK] weight
+    Py_ssize_t size
+    Py_ssize_t[ROWS] row
+    Py_ssize_t[ROWS] behind         # the place behind each row in the order
+    double[ROWS] weight
 
 
 cdef inline bint units_in_blocks(const Run* run) noexcept nogil:
@@ -19,9 +25,9 @@ cdef inline bint units_in_blocks(const Run* run) noexcept nogil:
 
 cdef inline bint next_rows(const Run* run, Block* block, const floating* weights, const int64_t* order,
                            Py_ssize_t place, Py_ssize_t stop) noexcept nogil:
-    # the next BLOCK rows that are to be visited; False if there are fewer
+    # the next rows that are to be visited; False if there are fewer than a block of them
     cdef Py_ssize_t count = 0, row
-    while count < BLOCK:
+    while count < block.size:
         if place >= stop:
             return False
         row = order[place] if order != NULL else place
@@ -32,43 +38,76 @@ cdef inline bint next_rows(const Run* run, Block* block, const floating* weights
     return True
 
 
-cdef inline void sums_of_units(const Net* net, const floating* params, const floating** x, floating* g_out,
-                               floating* z_out) noexcept nogil:
-    # z_ik = W_k · x_i at i m + k, and g_ik = x_i·x_k for k < i, at i (i − 1) / 2 + k
-    cdef Py_ssize_t i, k, n = net.sizes[0], m = net.sizes[1], other
+cdef inline Py_ssize_t pair(Py_ssize_t i, Py_ssize_t k) noexcept nogil:
+    # the place of x_i·x_k, k < i
+    return i * (i - 1) // 2 + k
+
+
+cdef inline void products_of_rows(const floating** x, Py_ssize_t size, Py_ssize_t n, floating* g_out) noexcept nogil:
+    cdef Py_ssize_t i, k
     cdef floating p[BLOCK]
-    cdef floating q[BLOCK]
-    block_sums(params, x, n, <floating>0, p, g_out, x, True)
+    cdef floating q[PAIRS]
+    cdef const floating* next[BLOCK]
+    for i in range(BLOCK):
+        next[i] = x[i] + size * n           # where rows are visited in order
+    block_sums(x[0], x, n, <floating>0, p, g_out, next, False)
+    if size == BLOCK:
+        return
+    block_sums(x[0], x + BLOCK, n, <floating>0, p, q, x + BLOCK, True)
+    for i in range(BLOCK):
+        for k in range(i):
+            g_out[pair(BLOCK + i, BLOCK + k)] = q[pair(i, k)]
+        if i % 2 == 0:
+            block_dots(x[BLOCK + i], x[BLOCK + i + 1], x, n, g_out + pair(BLOCK + i, 0),
+                       g_out + pair(BLOCK + i + 1, 0))
+
+
+cdef inline void sums_of_units(const Net* net, const floating* params, const floating** x, Py_ssize_t size,
+                               floating* z_out) noexcept nogil:
+    # z_ik = W_k · x_i at i m + k
+    cdef Py_ssize_t i, k, first, n = net.sizes[0], m = net.sizes[1], other
+    cdef floating p[ROWS]
+    cdef floating q[ROWS]
     for k in range(0, m, 2):
         other = k + 1 if k + 1 < m else k
-        block_dots(params + k * n, params + other * n, x, n, p, q)
-        for i in range(BLOCK):
+        first = 0
+        while first < size:
+            block_dots(params + k * n, params + other * n, x + first, n, p + first, q + first)
+            first += BLOCK
+        for i in range(size):
             z_out[i * m + k] = p[i]
             z_out[i * m + other] = q[i]
 
 
-cdef inline void move_units(const Net* net, floating* params, double kept, const floating* a,
-                            const floating** x) noexcept nogil:
+cdef inline void add_rows(floating* w, floating kept, const floating* c, const floating** x, Py_ssize_t count,
+                          Py_ssize_t n) noexcept nogil:
+    # w ← kept · w + Σ_i c_i x_i over `count` rows, all of a block where kept is not 1
+    if kept != <floating>1:
+        add_block(w, kept, c, x, n, NULL)
+        c, x, count = c + BLOCK, x + BLOCK, count - BLOCK
+    while count >= BLOCK:
+        add_block(w, <floating>1, c, x, n, NULL)
+        c, x, count = c + BLOCK, x + BLOCK, count - BLOCK
+    if count == 3:
+        add_three(w, c[0], x[0], c[1], x[1], c[2], x[2], n)
+    elif count == 2:
+        add_two(w, c[0], x[0], c[1], x[1], n)
+    elif count == 1:
+        add_scaled(w, c[0], x[0], n)
+
+
+cdef inline void move_units(const Net* net, floating* params, floating kept, const floating* a, const floating** x,
+                            Py_ssize_t size) noexcept nogil:
     # W_k ← kept · W_k + Σ_i a_ik x_i, if `kept` is 1 without the rows at which a unit was off
     cdef Py_ssize_t i, k, count, n = net.sizes[0], m = net.sizes[1]
-    cdef floating c[BLOCK]
-    cdef Py_ssize_t on[BLOCK]
+    cdef floating c[ROWS]
+    cdef const floating* on[ROWS]
     for k in range(m):
         count = 0
-        for i in range(BLOCK):
-            c[i] = a[i * m + k]
-            on[count] = i
-            count += not nothing_to_add(c[i], n)
-        if kept != 1:
-            add_block(params + k * n, <floating>kept, c, x, n, NULL)
-        elif count == BLOCK:
-            add_block(params + k * n, <floating>1, c, x, n, NULL)
-        elif count == 3:
-            add_three(params + k * n, c[on[0]], x[on[0]], c[on[1]], x[on[1]], c[on[2]], x[on[2]], n)
-        elif count == 2:
-            add_two(params + k * n, c[on[0]], x[on[0]], c[on[1]], x[on[1]], n)
-        elif count == 1:
-            add_scaled(params + k * n, c[on[0]], x[on[0]], n)
+        for i in range(size):
+            c[count], on[count] = a[i * m + k], x[i]
+            count += kept != <floating>1 or not nothing_to_add(c[count], n)
+        add_rows(params + k * n, kept, c, on, count, n)
 
 
 cdef inline void decay_above(const Net* net, floating* params, double keep) noexcept nogil:
@@ -129,7 +168,7 @@ cdef inline bint step_of_units(Run* run, Py_ssize_t i, const Block* block, const
     if run.net.bias:
         add_scaled(outputs, <floating>1, b, m)
     for k in range(i):
-        add_scaled(outputs, g[i * (i - 1) // 2 + k], a + k * m, m)
+        add_scaled(outputs, g[pair(i, k)], a + k * m, m)
     if not isfinite(step_from_sums(run, row, block.weight[i], T + row * run.columns, params, outputs, deltas, &factor,
                                    &keep)):
         return False
@@ -153,23 +192,25 @@ cdef Py_ssize_t visit_unit_blocks(Run* run, floating* params, floating* outputs,
                                   Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
     # Returns the place that it reached. Fewer rows, and a row with anything that is not finite, are left to visit_rows.
     cdef Py_ssize_t i, d = run.net.sizes[0], m = run.net.sizes[1]
-    cdef const floating* x[BLOCK]
-    cdef floating g[PAIRS]
+    cdef const floating* x[ROWS]
+    cdef floating g[ROW_PAIRS]
     cdef floating* z = block_work
-    cdef floating* a = z + BLOCK * m
+    cdef floating* a = z + ROWS * m
     cdef Block block
     cdef bint finite = True
     cdef double kept_so_far
+    block.size = ROWS if run.net.layers > 1 and d * m * run.itemsize > NEAREST_BYTES else BLOCK
     while finite and next_rows(run, &block, weights, order, start, stop):
-        for i in range(BLOCK):
+        for i in range(block.size):
             x[i] = X + block.row[i] * d
-        memset(a, 0, BLOCK * m * sizeof(floating))
-        sums_of_units(&run.net, params, x, g, z)
+        memset(a, 0, block.size * m * sizeof(floating))
+        products_of_rows(x, block.size, d, g)
+        sums_of_units(&run.net, params, x, block.size, z)
         kept_so_far = 1
-        for i in range(BLOCK):
+        for i in range(block.size):
             finite = step_of_units(run, i, &block, T, g, params, outputs, deltas, z, a, &kept_so_far)
             if not finite:
                 break
             start = block.behind[i]
-        move_units(&run.net, params, kept_so_far, a, x)
+        move_units(&run.net, params, <floating>kept_so_far, a, x, block.size)
     return start
