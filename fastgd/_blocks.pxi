@@ -2,7 +2,7 @@
 
 cdef enum:
     BLOCK_BYTES = 4096      # a row's size up to which blocks pay,
-    BLOCK_BYTES_AFAR = 16384    # and where rows come from afar in an order that the hardware cannot foresee
+    BLOCK_BYTES_LONG = 16384    # and where many units share it, or rows come from afar in an unforeseen order
     AHEAD_BYTES = 2048      # and up to which this block and the next fit into the first level of cache together
     ASKED_BYTES = 16384     # of such rows that are asked for further ahead where they come from afar,
     MOST_ASKED = 24         # at most so many
@@ -30,10 +30,10 @@ cdef bint from_afar(const Run* run, bint ordered, Py_ssize_t rows) noexcept nogi
     return size * rows > NEAR_BYTES if ordered else size > STREAM_BYTES and size * rows > FAR_BYTES
 
 
-cdef inline bint in_blocks(const Run* run, bint far_and_ordered) noexcept nogil:
+cdef inline bint in_blocks(const Run* run, bint long_rows_pay) noexcept nogil:
     # whether rows can be taken several at a time: dense rows, plain SGD
     return (run.linear and run.rows.indices == NULL and run.trace == NULL
-            and run.net.sizes[0] * run.itemsize <= (BLOCK_BYTES_AFAR if far_and_ordered else BLOCK_BYTES))
+            and run.net.sizes[0] * run.itemsize <= (BLOCK_BYTES_LONG if long_rows_pay else BLOCK_BYTES))
 
 
 cdef inline bint one_unit(const Run* run) noexcept nogil:
