@@ -29,8 +29,10 @@ static inline ptrdiff_t NAME(column)(const COLUMN *columns, ptrdiff_t i) {
     return j;
 }
 
-/* Σ_i w[columns_i] x_i in four running sums */
-static inline REAL NAME(gathered_dot)(const REAL *w, const REAL *x, const COLUMN *columns, ptrdiff_t n) {
+/* Σ_i w[columns_i] x_i in four running sums. The weights of the m columns `next`, of a row that comes soon, are asked
+   for meanwhile: all at once they would have to queue. */
+static inline REAL NAME(gathered_dot)(const REAL *w, const REAL *x, const COLUMN *columns, ptrdiff_t n,
+                                      const COLUMN *next, ptrdiff_t m) {
     ptrdiff_t i = 0;
 #if defined(__GNUC__)
     four s = {0};
@@ -38,7 +40,10 @@ static inline REAL NAME(gathered_dot)(const REAL *w, const REAL *x, const COLUMN
         const four gathered = {w[NAME(column)(columns, i)], w[NAME(column)(columns, i + 1)],
                                w[NAME(column)(columns, i + 2)], w[NAME(column)(columns, i + 3)]};
         s += gathered * *(const four *)(x + i);
+        if (i + 4 <= m)
+            for (int k = 0; k < 4; k++) PREFETCH_FAR(w + next[i + k]);
     }
+    for (ptrdiff_t k = m < i ? m & ~3 : i; k < m; k++) PREFETCH_FAR(w + next[k]);
 #else
     REAL s[4] = {0};
     for (; i + 4 <= n; i += 4)
@@ -57,26 +62,6 @@ static inline void NAME(scatter_scaled)(REAL *w, REAL c, const REAL *x, const CO
         const ptrdiff_t j = NAME(column)(columns, i);
         out[j] = w[j] + c * x[i];
     }
-}
-
-/* asks for the weights of the m columns of a row that comes soon */
-static inline void NAME(ask_for)(const REAL *w, const COLUMN *columns, ptrdiff_t m) {
-    for (ptrdiff_t i = 0; i < m; i++) PREFETCH_FAR(w + columns[i]);
-}
-
-/* both at once: waiting for the one leaves room for the other */
-static inline void NAME(scatter_and_ask)(REAL *w, REAL c, const REAL *x, const COLUMN *columns, ptrdiff_t n,
-                                         const COLUMN *next, ptrdiff_t m) {
-    const ptrdiff_t both = n < m ? n : m;
-    REAL *out = w;
-    OPAQUE(out);
-    UNROLL_BY_4 for (ptrdiff_t i = 0; i < both; i++) {
-        const ptrdiff_t j = NAME(column)(columns, i);
-        PREFETCH_FAR(w + next[i]);
-        out[j] = w[j] + c * x[i];
-    }
-    NAME(scatter_scaled)(w, c, x + both, columns + both, n - both);
-    NAME(ask_for)(w, next + both, m - both);
 }
 
 #undef four

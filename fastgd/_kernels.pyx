@@ -215,10 +215,7 @@ def square_norms(const floating[::1] X not None, indices, indptr, Py_ssize_t d, 
     with nogil:
         for i in range(squares_out.shape[0]):
             offset = row_at(rows, i, &at)
-            if floating is double:
-                squares_out[i] = square_f64(x + offset, at.n)
-            else:
-                squares_out[i] = square_f32(x + offset, at.n)
+            squares_out[i] = sum_of_squares(x + offset, at.n)
 
 
 def shuffle(int64_t[::1] order not None, uint32_t seed):

@@ -94,24 +94,20 @@ cdef extern from *:
     void move_few_units_f32(float* v, float* u, const float* slope, const float* x, const float* next, float g,
                             float kappa, Py_ssize_t d, Py_ssize_t m, Py_ssize_t K, float* z, float* y,
                             float* flaw) noexcept nogil
-    double gathered_dot_f64_i32(const double* w, const double* x, const int32_t* columns, Py_ssize_t n) noexcept nogil
-    double gathered_dot_f64_i64(const double* w, const double* x, const int64_t* columns, Py_ssize_t n) noexcept nogil
-    float gathered_dot_f32_i32(const float* w, const float* x, const int32_t* columns, Py_ssize_t n) noexcept nogil
-    float gathered_dot_f32_i64(const float* w, const float* x, const int64_t* columns, Py_ssize_t n) noexcept nogil
+    double gathered_dot_f64_i32(const double* w, const double* x, const int32_t* columns, Py_ssize_t n,
+                                const int32_t* next, Py_ssize_t m) noexcept nogil
+    double gathered_dot_f64_i64(const double* w, const double* x, const int64_t* columns, Py_ssize_t n,
+                                const int64_t* next, Py_ssize_t m) noexcept nogil
+    float gathered_dot_f32_i32(const float* w, const float* x, const int32_t* columns, Py_ssize_t n,
+                               const int32_t* next, Py_ssize_t m) noexcept nogil
+    float gathered_dot_f32_i64(const float* w, const float* x, const int64_t* columns, Py_ssize_t n,
+                               const int64_t* next, Py_ssize_t m) noexcept nogil
     void scatter_scaled_f64_i32(double* w, double c, const double* x, const int32_t* columns,
                                 Py_ssize_t n) noexcept nogil
     void scatter_scaled_f64_i64(double* w, double c, const double* x, const int64_t* columns,
                                 Py_ssize_t n) noexcept nogil
     void scatter_scaled_f32_i32(float* w, float c, const float* x, const int32_t* columns, Py_ssize_t n) noexcept nogil
     void scatter_scaled_f32_i64(float* w, float c, const float* x, const int64_t* columns, Py_ssize_t n) noexcept nogil
-    void scatter_and_ask_f64_i32(double* w, double c, const double* x, const int32_t* columns, Py_ssize_t n,
-                                 const int32_t* next, Py_ssize_t m) noexcept nogil
-    void scatter_and_ask_f64_i64(double* w, double c, const double* x, const int64_t* columns, Py_ssize_t n,
-                                 const int64_t* next, Py_ssize_t m) noexcept nogil
-    void scatter_and_ask_f32_i32(float* w, float c, const float* x, const int32_t* columns, Py_ssize_t n,
-                                 const int32_t* next, Py_ssize_t m) noexcept nogil
-    void scatter_and_ask_f32_i64(float* w, float c, const float* x, const int64_t* columns, Py_ssize_t n,
-                                 const int64_t* next, Py_ssize_t m) noexcept nogil
     void PREFETCH(const void* address) noexcept nogil
     void PREFETCH_FAR(const void* address) noexcept nogil
     void KEEP_CALLS() noexcept nogil
@@ -236,6 +232,14 @@ cdef inline void add_block(floating* w, floating keep, const floating* c, const 
         add_block_f32(w, keep, c, x, n, next)
 
 
+cdef inline double sum_of_squares(const floating* x, Py_ssize_t n) noexcept nogil:
+    # Σ_j x_j² in double
+    if floating is double:
+        return square_f64(x, n)
+    else:
+        return square_f32(x, n)
+
+
 cdef inline bint all_finite(const floating* w, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t j
     if not isfinite(<double>dot(w, w, n, 0)):     # squares may overflow where the numbers themselves do not
@@ -299,17 +303,17 @@ cdef inline Py_ssize_t column_of(const Columns* at, Py_ssize_t i) noexcept nogil
     return at.narrow[i] if at.narrow != NULL else at.wide[i]
 
 
-cdef inline floating gathered_dot(const floating* w, const floating* x, const index_t* columns,
-                                  Py_ssize_t n) noexcept nogil:
-    # Σ_i w[columns_i] x_i
+cdef inline floating gathered_dot(const floating* w, const floating* x, const index_t* columns, Py_ssize_t n,
+                                  const index_t* next, Py_ssize_t m) noexcept nogil:
+    # Σ_i w[columns_i] x_i, while the weights of the m columns `next` are asked for
     if floating is double and index_t is int32_t:
-        return gathered_dot_f64_i32(w, x, columns, n)
+        return gathered_dot_f64_i32(w, x, columns, n, next, m)
     elif floating is double and index_t is int64_t:
-        return gathered_dot_f64_i64(w, x, columns, n)
+        return gathered_dot_f64_i64(w, x, columns, n, next, m)
     elif floating is float and index_t is int32_t:
-        return gathered_dot_f32_i32(w, x, columns, n)
+        return gathered_dot_f32_i32(w, x, columns, n, next, m)
     else:
-        return gathered_dot_f32_i64(w, x, columns, n)
+        return gathered_dot_f32_i64(w, x, columns, n, next, m)
 
 
 cdef inline void scatter_scaled(floating* w, floating c, const floating* x, const index_t* columns,
@@ -325,25 +329,12 @@ cdef inline void scatter_scaled(floating* w, floating c, const floating* x, cons
         scatter_scaled_f32_i64(w, c, x, columns, n)
 
 
-cdef inline void scatter_and_ask(floating* w, floating c, const floating* x, const index_t* columns, Py_ssize_t n,
-                                 const index_t* next, Py_ssize_t m) noexcept nogil:
-    # the same, and the weights of the m columns `next` are asked for ahead
-    if floating is double and index_t is int32_t:
-        scatter_and_ask_f64_i32(w, c, x, columns, n, next, m)
-    elif floating is double and index_t is int64_t:
-        scatter_and_ask_f64_i64(w, c, x, columns, n, next, m)
-    elif floating is float and index_t is int32_t:
-        scatter_and_ask_f32_i32(w, c, x, columns, n, next, m)
-    else:
-        scatter_and_ask_f32_i64(w, c, x, columns, n, next, m)
-
-
 cdef inline floating dot_row(const floating* w, const floating* x, const Columns* at, floating start) noexcept nogil:
     # start + w · x
     if at.narrow != NULL:
-        return start + gathered_dot(w, x, at.narrow, at.n)
+        return start + gathered_dot(w, x, at.narrow, at.n, at.narrow, 0)
     if at.wide != NULL:
-        return start + gathered_dot(w, x, at.wide, at.n)
+        return start + gathered_dot(w, x, at.wide, at.n, at.wide, 0)
     return dot(w, x, at.n, start)
 
 

@@ -28,11 +28,11 @@ cdef inline bint priced(const Run* run) noexcept nogil:
 cdef void measure(Run* run, const floating* w) noexcept nogil:
     # the norms of the weights at the beginning of a pass; the updates then bring them up to date. Those of the weights
     # before L1 last cut them stay from pass to pass; where one is 0 nothing was cut
-    cdef Py_ssize_t j
-    run.rules.squared_norm = run.rules.absolute_norm = 0
-    if priced(run):
-        for j in range(run.net.sizes[0] * run.net.sizes[1]):
-            run.rules.squared_norm += <double>w[j] * <double>w[j]
+    cdef Py_ssize_t j, n = run.net.sizes[0] * run.net.sizes[1]
+    run.rules.squared_norm = sum_of_squares(w, n) if priced(run) else 0
+    run.rules.absolute_norm = 0
+    if priced(run) and run.method.debt > 0:
+        for j in range(n):
             run.rules.absolute_norm += fabs(<double>w[j])
     if run.rules.price_before_l1 and run.totals[UNCUT_SIZES] == 0:
         run.totals[UNCUT_SQUARES], run.totals[UNCUT_SIZES] = run.rules.squared_norm, run.rules.absolute_norm

@@ -1,35 +1,62 @@
 # ------------------------------------------------------------------------------------------------------ sparse rows
-# The pass over sparse rows that is asked for most: one output, plain SGD with or without a decay, a row at a time. It
-# is visit_rows without what other choices need. What lies too far to be waited for is asked for ahead: a row, and where
-# the weights are more than a cache holds, those that a row meets.
+# The pass over sparse rows that is asked for most: one output, plain SGD with or without a decay, a row at a
+# time. It is visit_rows without what other choices need. What lies too far to be waited for is asked for ahead: a row,
+# and where the weights are more than a cache holds, those that a row meets.
 
 cdef enum:
-    ROWS_AHEAD = 4
-    WEIGHTS_AHEAD = 2       # rows whose weights are asked for
+    POINTERS_AHEAD = 16     # rows of which it is asked for where they stand, and for what else each has,
+    ROWS_AHEAD = 8          # for their numbers,
+    WEIGHTS_AHEAD = 2       # and for the weights that they meet
     MOST_AHEAD = 2048       # numbers of a row, which more of its kind would push out before they are read
+
+
+cdef struct Simple:         # steps without rules and not passive-aggressive: a tag, for the compiler alone
+    char nothing
+
+
+cdef struct Ruled:          # all others
+    char nothing
+
+
+ctypedef fused StepKind:
+    Simple
+    Ruled
 
 
 cdef inline bint one_by_one(const Run* run) noexcept nogil:
     # whether visit_sparse can visit the rows
-    return (run.lazy.kind == SCALED and run.rows.indices != NULL and one_unit(run) and run.mean < 0 and run.loss.code != CROSS_ENTROPY
-            and run.method.clip_norm == 0 and not passive_aggressive(&run.method) and not run.rules.given)
+    return (run.lazy.kind == SCALED and run.rows.indices != NULL and one_unit(run) and run.mean < 0
+            and run.method.clip_norm == 0 and run.loss.code != CROSS_ENTROPY)
 
 
 cdef inline void ask_for(const void* begin, Py_ssize_t size) noexcept nogil:
     cdef Py_ssize_t at = 0
     while at < size:
-        PREFETCH(<const char*>begin + at)
+        PREFETCH_FAR(<const char*>begin + at)
         at += LINE_BYTES
 
 
-cdef Py_ssize_t visit_columns(Run* run, floating* w, const floating* X, const index_t* indices, const index_t* indptr,
-                              const floating* T, const floating* weights, const int64_t* order, Py_ssize_t start,
-                              Py_ssize_t stop) noexcept nogil:
+cdef inline void add_loss(Run* run, double weight, double value, bint simple) noexcept nogil:
+    run.totals[LOSS] += weight * value
+    if not simple and run.rules.objective:
+        run.totals[UNWEIGHTED] += value
+
+
+cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const floating* X, const index_t* indices,
+                              const index_t* indptr, const floating* T, const floating* weights, const int64_t* order,
+                              Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+    # y = w·x + b, then w ← keep · w + a x and b ← keep_bias · b + κ (a − λ ν) with a = −λ · weight · slope; in simple
+    # steps κ = 1 and ν = 0
+    cdef bint simple = StepKind is Simple
     cdef const Method* method = &run.method
+    cdef const Rules* rules = &run.rules
+    cdef Columns at
     cdef Py_ssize_t place, row, later, begin, n, d = run.net.sizes[0]
     cdef bint far = d * <Py_ssize_t>sizeof(floating) > NEAR_BYTES
-    cdef double weight = 1, value, rate, keep, keep_bias
-    cdef floating y, slope, called, change, e = 0
+    cdef bint aggressive = not simple and passive_aggressive(method)
+    cdef bint late = run.loss.code == LOG_LOSS and not aggressive   # the loss comes last, so that no row waits for it
+    cdef double weight = 1, value, rate, keep, keep_bias, step
+    cdef floating y, slope, called, bias = 0, change, e = 0
     for place in range(start, stop):
         row = order[place] if order != NULL else place
         if place + ROWS_AHEAD < stop:
@@ -37,48 +64,82 @@ cdef Py_ssize_t visit_columns(Run* run, floating* w, const floating* X, const in
             begin, n = indptr[later], min(indptr[later + 1] - indptr[later], MOST_AHEAD)
             ask_for(X + begin, n * sizeof(floating))
             ask_for(indices + begin, n * sizeof(index_t))
+        if order != NULL and place + POINTERS_AHEAD < stop:
+            later = order[place + POINTERS_AHEAD]
+            PREFETCH(indptr + later)
+            PREFETCH(T + later)
+            if weights != NULL:
+                PREFETCH(weights + later)
+            if not simple and rules.squares != NULL:
+                PREFETCH(rules.squares + later)
         if weights != NULL:
             weight = weights[row]
-            if weight == 0:
+            if weight == 0 and (simple or not rules.visit_zero_weight):
                 continue
         begin, n = indptr[row], indptr[row + 1] - indptr[row]
-        y = <floating>run.lazy.scale * gathered_dot(w, X + begin, indices + begin, n)
         if run.net.bias:
-            y += w[d]
-        if run.loss.code == LOG_LOSS:           # all the row waits for its slope; its value is finite where y is
+            bias = w[d]
+        if far and place + WEIGHTS_AHEAD < stop:
+            later = order[place + WEIGHTS_AHEAD] if order != NULL else place + WEIGHTS_AHEAD
+            y = gathered_dot(w, X + begin, indices + begin, n, indices + indptr[later],
+                             min(indptr[later + 1] - indptr[later], MOST_AHEAD))
+        else:
+            y = gathered_dot(w, X + begin, indices + begin, n, indices, 0)
+        y = <floating>run.lazy.scale * y + bias
+        if late:                                # its value is finite where y is
             slope = log_loss_slope(y, T[row], &e)
             value = y
         else:
-            value = loss_of_output(&run.loss, y, T[row], &called) + 0 * <double>y
+            value = run.loss.scale * (loss_of_output(&run.loss, y, T[row], &called) + 0 * <double>y)
             slope = called                      # one whose address is given away would be kept in memory
-        if not isfinite(run.loss.scale * value):
+        if not isfinite(value):
             return place
         run.totals[WEIGHT] += weight
+        if not simple:
+            if priced(run):
+                run.totals[PENALTY] += price(run, rules.squared_norm, bias)
+            if rules.pass_over_zeros and method.schedule == PA1 and dot(X + begin, X + begin, n, <floating>0) == 0:
+                add_loss(run, weight, value, simple)
+                continue
+            slope = limited(slope, rules.slope_limit)
         run.counters[UPDATES] += 1
         rate = rate_of(method, run.counters[UPDATES], run.first)
+        step = rate * weight * run.loss.scale
+        if aggressive:
+            at.n, called, step = n, slope, weight
+            be_aggressive(run, X + begin, &at, &y, T + row, &called)
+            slope = called
         keep, keep_bias = kept(method, rate, method.decay), kept(method, rate, method.bias_decay)
+        if not simple and rules.squares != NULL:
+            run.rules.squared_norm = norm_after(rules.squared_norm, keep, -step * slope, y - bias, rules.squares[row])
         decay_scale(run, keep, w, <floating*>NULL)
-        rate *= weight * run.loss.scale
-        change = <floating>(-rate / run.lazy.scale) * slope
-        if far and place + WEIGHTS_AHEAD < stop:
-            later = order[place + WEIGHTS_AHEAD] if order != NULL else place + WEIGHTS_AHEAD
-            scatter_and_ask(w, change, X + begin, indices + begin, n, indices + indptr[later],
-                            min(indptr[later + 1] - indptr[later], MOST_AHEAD))
-        elif not nothing_to_add(change, n):
+        change = <floating>(-step / run.lazy.scale) * slope
+        if not nothing_to_add(change, n):
             scatter_scaled(w, change, X + begin, indices + begin, n)
-        if run.net.bias:
-            w[d] = <floating>keep_bias * w[d] - <floating>rate * slope
-        if run.loss.code == LOG_LOSS:           # last, so that no row waits for it
-            value = log_loss_value(y, T[row], e)
-        run.totals[LOSS] += weight * (run.loss.scale * value)
+        if run.net.bias and simple:
+            w[d] = <floating>keep_bias * w[d] - <floating>step * slope
+        elif run.net.bias:
+            w[d] = (<floating>keep_bias * w[d]
+                    - <floating>(rules.intercept_decay * (step * slope + rate * rules.bias_pull)))
+        if late:
+            value = run.loss.scale * log_loss_value(y, T[row], e)
+        add_loss(run, weight, value, simple)
     return stop
 
 
 cdef Py_ssize_t visit_sparse(Run* run, floating* w, const floating* X, const floating* T, const floating* weights,
                              const int64_t* order, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
     # returns the place that it reached; a row whose loss is not finite is left to visit_rows, which names it
+    cdef Simple simple = [0]
+    cdef Ruled ruled = [0]
+    cdef const int32_t* narrow = <const int32_t*>run.rows.indices
+    cdef const int64_t* wide = <const int64_t*>run.rows.indices
+    cdef const int32_t* narrow_pointers = <const int32_t*>run.rows.indptr
+    cdef const int64_t* wide_pointers = <const int64_t*>run.rows.indptr
+    if run.rules.given or passive_aggressive(&run.method):
+        if run.rows.wide:
+            return visit_columns(run, ruled, w, X, wide, wide_pointers, T, weights, order, start, stop)
+        return visit_columns(run, ruled, w, X, narrow, narrow_pointers, T, weights, order, start, stop)
     if run.rows.wide:
-        return visit_columns(run, w, X, <const int64_t*>run.rows.indices, <const int64_t*>run.rows.indptr, T, weights,
-                             order, start, stop)
-    return visit_columns(run, w, X, <const int32_t*>run.rows.indices, <const int32_t*>run.rows.indptr, T, weights,
-                         order, start, stop)
+        return visit_columns(run, simple, w, X, wide, wide_pointers, T, weights, order, start, stop)
+    return visit_columns(run, simple, w, X, narrow, narrow_pointers, T, weights, order, start, stop)

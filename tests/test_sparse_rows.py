@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from importlib import import_module
 
 import numpy as np
@@ -11,6 +12,7 @@ import scipy.sparse
 import fastgd
 from fastgd import _kernels, losses
 from fastgd.method import Method
+from fastgd.rules import Rules
 
 from .passes import RUN_TOLERANCE, Pass, compare
 
@@ -18,8 +20,11 @@ NEAR, FAR = 300, 2**18 + 5  # columns: the weights of FAR are more than a megaby
 N = 60
 
 
-def make(d, dtype, loss=None, index="int32", bias=True, lr=0.05, penalty=None, **options):
-    """Return a pass over rows of 0 to 40 numbers, and one of 3000 where columns are so many, in shuffled order."""
+def make(d, dtype, loss=None, index="int32", bias=True, lr=0.05, penalty=None, chosen=None, **options):
+    """Return a pass over rows of 0 to 40 numbers, and one of 3000 where columns are so many, in shuffled order.
+
+    ``chosen`` are choices of the method besides a rate and an L2 penalty.
+    """
     rng = np.random.default_rng(0)
     counts = rng.integers(0, 41, N)
     counts[7] = min(d, 3000)
@@ -33,8 +38,12 @@ def make(d, dtype, loss=None, index="int32", bias=True, lr=0.05, penalty=None, *
     net.params[:] = rng.normal(size=net.params.size)
     T = rng.integers(0, 2, (N, 1)).astype(dtype)
     order = np.concatenate([rng.permutation(N) for _ in range(3)]) if d == NEAR else rng.permutation(N)
-    method = Method(fastgd.SGD(lr=lr), **({} if penalty is None else {"penalty": fastgd.penalties.L2(penalty)}))
-    return Pass(net, X, T, losses.LogLoss() if loss is None else loss, method, order=order, **options)
+    loss = losses.LogLoss() if loss is None else loss
+    method = Method.make(
+        loss, (d, 1), optimizer=fastgd.SGD(lr=lr), penalty=None if penalty is None else fastgd.penalties.L2(penalty),
+        **({} if chosen is None else chosen),
+    )  # fmt: skip
+    return Pass(net, X, T, loss, method, order=order, **options)
 
 
 @pytest.mark.parametrize("d", [NEAR, FAR])
@@ -50,6 +59,28 @@ def test_like_the_reference(dtype, d, index, bias, penalty):
 def test_losses_and_weights_of_samples(dtype, d, loss):
     weights = np.random.default_rng(1).integers(0, 3, N).astype(dtype)
     compare(make(d, dtype, loss, penalty=0.01, weights=weights), RUN_TOLERANCE[dtype])
+
+
+RULES = {
+    "none": Rules(),
+    "sklearn": Rules(intercept_decay=0.01, slope_limit=1e12, objective=True),
+    "all": Rules(
+        intercept_decay=0.5, bias_pull=0.1, slope_limit=0.5, visit_zero_weight=True, pass_over_zeros=True,
+        objective=True,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("d", [NEAR, FAR])
+@pytest.mark.parametrize("rules", RULES)
+@pytest.mark.parametrize("schedule", ["constant", "invscaling", "pa1", "pa2"])
+def test_rules_and_schedules(dtype, d, rules, schedule):
+    weights = np.random.default_rng(1).integers(0, 3, N).astype(dtype)
+    chosen = {"rules": RULES[rules], "schedule": schedule}
+    allowed = [losses.Hinge()] if schedule.startswith("pa") else [losses.LogLoss(), losses.SquaredError()]
+    kinds = [("int32", True, 0.01), ("int64", False, 0.01), ("int32", True, None)]
+    for (index, bias, penalty), loss in itertools.product(kinds, allowed) if d == NEAR else [(kinds[0], allowed[0])]:
+        compare(make(d, dtype, loss, index, bias, 0.05, penalty, chosen, weights=weights), RUN_TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("d", [NEAR, FAR])
