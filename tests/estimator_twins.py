@@ -107,7 +107,7 @@ def rows(data: str) -> tuple[Any, Any]:
         X, y = getattr(datasets, f"load_{data}")(return_X_y=True)
         chosen = rng.permutation(len(X))[:ROWS]
         X, y = scale(X[chosen][:, :8]), scale(y[chosen]) if data == "diabetes" else y[chosen]
-        # iris is in tenths, so that scores tie: there scikit-learn moves by 4 % with one ulp of X, but with no permutation
+        # iris is in tenths, so that scores tie: with one ulp of X scikit-learn moves by 4 %, with no permutation of it
         X += 0.01 * rng.normal(size=X.shape)
     X = X / np.sqrt(X.shape[1])
     X[np.abs(X) < np.quantile(np.abs(X), 0.3)] = 0
