@@ -67,8 +67,8 @@ cdef inline bint begin_steps(const Run* run, const floating** x, const double* w
 cdef inline double step_in_block(const Run* run, Py_ssize_t k, const floating* t, const double* weight,
                                  const floating* g, bint simple, Steps* steps, floating* m, floating* b, floating* mean,
                                  floating* a) noexcept nogil:
-    # the k-th step of a block: from m_k = v·x_k the a_k = −λ · weight_k · slope_k / scale, and with it m_i, i > k, and b
-    # and its mean as the step leaves them; of simple steps m has b in it. Returns weight · loss
+    # the k-th step of a block: from m_k = v·x_k come a_k = −λ · weight_k · slope_k / scale and m_i, i > k, b and its
+    # mean as the step leaves them; of simple steps m has b in it. Returns weight · loss
     cdef floating y = m[k] if simple else <floating>steps.before[k] * m[k] + b[0], slope, moved
     cdef double value = run.loss.scale * (<double>loss_of_output(&run.loss, y, t[k], &slope) + 0 * <double>y), size
     cdef Py_ssize_t i

@@ -19,8 +19,8 @@ cdef struct Block:
 
 cdef inline bint units_in_blocks(const Run* run) noexcept nogil:
     # of what blocks take, one output alone is averaged, clipped by norm, aggressive or has a bias that decays
-    return (in_blocks(run, not one_unit(run)) and run.mean < 0 and run.method.clip_norm == 0 and run.method.bias_decay == 0
-            and not passive_aggressive(&run.method))
+    return (in_blocks(run, not one_unit(run)) and run.mean < 0 and run.method.clip_norm == 0
+            and run.method.bias_decay == 0 and not passive_aggressive(&run.method))
 
 
 cdef inline bint next_rows(const Run* run, Block* block, const floating* weights, const int64_t* order,

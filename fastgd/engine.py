@@ -206,7 +206,8 @@ class Engine:
         return self.method.average > 0 or self.method.optimizer.name == "ftrl"
 
     def _begin(self) -> None:
-        self.params[:] = self.shown
+        if self.params is not self.shown:
+            self.params[:] = self.shown
         self.counters[AVERAGED] = 0
         self.state[:] = 0
         rows = self.state.reshape(self._rows_of_state, self.params.size)[: self.method.optimizer.slots]

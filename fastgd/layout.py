@@ -48,6 +48,14 @@ def empty(net: Shape, dtype: np.dtype[Any]) -> Array:
     return memory[offset : offset + size * dtype.itemsize].view(dtype)
 
 
+def draw(net: Shape, params: Array, rng: np.random.Generator) -> None:
+    """Draw the parameters as torch's nn.Linear does: uniformly between ± 1/√(inputs of the layer)."""
+    for layer in layers(net, params):
+        bound = 1 / layer[0].shape[1] ** 0.5
+        for array in layer:
+            array[...] = rng.uniform(-bound, bound, array.shape)
+
+
 def layers(net: Shape, params: Any) -> Iterator[tuple[Any, Any]]:
     """Yield W (m, n) and b (m,), or (0,) without biases, of each layer as views of the flat vector, NumPy's or torch's.
 

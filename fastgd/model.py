@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +68,10 @@ class MLP:
         dtype: npt.DTypeLike = "float64",
         seed: int | None = None,
     ) -> None:
+        self._describe(sizes, activation, bias, dtype)
+        layout.draw(self, self._params, generator(seed))
+
+    def _describe(self, sizes: Any, activation: Any, bias: Any, dtype: Any) -> None:
         self._sizes = layout.check_sizes(sizes)
         self._activations = activations.of_layers(activation, len(self.sizes) - 2)
         self._dtype = np.dtype(dtype)
@@ -76,11 +79,6 @@ class MLP:
             raise ValueError(f"dtype={dtype!r} is not supported; allowed are 'float64' and 'float32'")
         self._has_bias = check_flag("bias", bias)
         self._params = layout.empty(self, self.dtype)
-        rng = generator(seed)
-        for layer in layout.layers(self, self._params):
-            bound = 1 / math.sqrt(layer[0].shape[1])
-            for array in layer:
-                array[...] = rng.uniform(-bound, bound, array.shape)
         #: what the predictions mean: set by training
         self.loss: losses.Loss | None = None
         self._vector_target = False
@@ -326,6 +324,13 @@ class Linear(MLP):
     ) -> None:
         sizes = (check_count("in_features", in_features), check_count("out_features", out_features))
         super().__init__(sizes, bias=bias, dtype=dtype, seed=seed)
+
+    @classmethod
+    def zeros(cls, in_features: int, out_features: int, bias: bool = True, dtype: npt.DTypeLike = "float64") -> Self:
+        """Return a model whose parameters are zero; nothing is drawn for them."""
+        made = cls.__new__(cls)
+        made._describe((in_features, out_features), (), bias, dtype)
+        return made
 
     @property
     def weight(self) -> Array:

@@ -77,7 +77,7 @@ class Weights:
 
     def engine(self, outputs: slice, loss: Loss, method: Method, bias: bool) -> Engine:
         """Return an engine that goes on from here, with a model of its own, for some of the outputs."""
-        net = Linear(self.features, outputs.stop - outputs.start, bias=bias, dtype=self.coef.dtype, seed=0)
+        net = Linear.zeros(self.features, outputs.stop - outputs.start, bias, self.coef.dtype)
         net.params[:] = self._flat(self.coef, self.intercept, outputs, bias)
         engine = Engine(net, loss, method, 1)
         if self.memory.keys() == set(method.optimizer.rows):
