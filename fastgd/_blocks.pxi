@@ -82,12 +82,12 @@ cdef inline double step_in_block(const Run* run, Py_ssize_t k, const floating* t
     if passive_aggressive(&run.method):
         slope = aggressive(&run.method, value, slope, steps.square[k])
     elif run.method.clip_norm > 0:
-        size *= clipping(run, fabs(weight[k] * run.loss.scale * slope) * sqrt(steps.square[k] + run.net.bias))
+        size *= clipping(run, fabs(weight[k] * run.loss.scale * <double>slope) * sqrt(steps.square[k] + run.net.bias))
     a[k], moved = <floating>(size / steps.after[k]) * slope, <floating>size * slope
     if run.rules.objective:
         steps.unweighted += value
         steps.penalty += price(run, steps.squared_norm, b[0])
-        steps.squared_norm = norm_after(steps.squared_norm, steps.keep[k], moved, steps.before[k] * m[k],
+        steps.squared_norm = norm_after(steps.squared_norm, steps.keep[k], moved, steps.before[k] * <double>m[k],
                                         steps.square[k])
     for i in range(k + 1, BLOCK):
         m[i] += a[k] * g[i * (i - 1) // 2 + k]

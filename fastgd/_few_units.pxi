@@ -57,7 +57,7 @@ cdef inline Py_ssize_t next_visit(const floating* weights, const int64_t* order,
     # the first place from `place` on whose row has a weight other than zero, or `stop`
     for place in range(place, stop):
         row_out[0] = order[place] if order != NULL else place
-        if weights == NULL or weights[row_out[0]] != 0:
+        if weights == NULL or weights[row_out[0]] != <floating>0:
             return place
     return stop
 

@@ -12,9 +12,9 @@ cdef int read_rules(Rules* rules, tuple given) except -1:
 
 cdef inline floating limited(floating slope, double limit) noexcept nogil:
     # a slope that is not a number stays so; a branch that is hardly ever taken keeps no one waiting
-    if slope > limit or slope < -limit:
+    if <double>slope > limit or <double>slope < -limit:
         KEEP_CALLS()
-        return <floating>limit if slope > 0 else <floating>-limit
+        return <floating>limit if slope > <floating>0 else <floating>-limit
     return slope
 
 
@@ -60,9 +60,9 @@ cdef inline bint by_rules(Run* run, const floating* b, double value, const float
         run.totals[UNWEIGHTED] += value
         if priced(run):
             for k in range(run.net.sizes[1] * run.net.bias):
-                biases += b[k]
+                biases += <double>b[k]
             run.totals[PENALTY] += price(run, run.rules.squared_norm, biases)
-    if run.rules.pass_over_zeros and run.method.schedule == PA1 and dot(x, x, at.n, 0) == 0:
+    if run.rules.pass_over_zeros and run.method.schedule == PA1 and dot(x, x, at.n, 0) == <floating>0:
         return False
     for k in range(run.net.sizes[1]):
         slopes[k] = limited(slopes[k], run.rules.slope_limit)
@@ -75,7 +75,7 @@ cdef inline void follow_norm(Run* run, const Now* now, const floating* b, double
     cdef double keep = now.plain.keep, norm = keep * keep * run.rules.squared_norm
     cdef Py_ssize_t k
     for k in range(run.net.sizes[1]):
-        norm = norm_after(norm, 1, -now.plain.rate * factor * slopes[k],
+        norm = norm_after(norm, 1, -now.plain.rate * factor * <double>slopes[k],
                           keep * (<double>y[k] - (<double>b[k] if run.net.bias else 0)), square)
     run.rules.squared_norm = norm
 
@@ -98,7 +98,7 @@ cdef inline void move_biases(const Run* run, const Now* now, floating* b, floati
 cdef inline void move_bias(const Run* run, double rate, floating moved, floating* b) noexcept nogil:
     # that of a single unit, which its gradient alone would move so
     cdef double keep = kept(&run.method, rate, run.method.bias_decay)
-    moved = <floating>(run.rules.intercept_decay * (moved - rate * run.rules.bias_pull))
+    moved = <floating>(run.rules.intercept_decay * (<double>moved - rate * run.rules.bias_pull))
     b[0] = <floating>keep * b[0] + rounded(moved)
 
 
@@ -133,7 +133,7 @@ cdef void move_truncated(Run* run, const Now* now, floating* w, floating* state,
     # in the columns that the row stores: W ← keep · W − rate · factor · slope x, less what L1 is owed. W = scale · V,
     # and the sum of the iterates is S V − B (see _lazy.pxi); by average_before_l1 what L1 takes is not entered in B.
     cdef Py_ssize_t i, j, k
-    cdef double scale, change, moved, was, z, left, owed = run.totals[DEBT] + now.rate * run.method.debt
+    cdef double scale, change, moved, entered, was, z, left, owed = run.totals[DEBT] + now.rate * run.method.debt
     cdef floating* b = state + run.mean * run.net.size
     cdef double* paid = run.paid
     cdef floating before
@@ -148,16 +148,17 @@ cdef void move_truncated(Run* run, const Now* now, floating* w, floating* state,
         for i in range(at.n):
             j = column_of(at, i) if sparse(at) else i
             before = w[j]
-            moved = <double>before + change * x[i]
+            moved = <double>before + change * <double>x[i]
             z = scale * moved
             left = after_l1(z, owed, &paid[j])
             w[j] = <floating>(left / scale)
-            left = scale * w[j]
+            left = scale * <double>w[j]
             paid[j] += left - z
             if averaged:
-                b[j] += <floating>(run.lazy.summed * ((moved if run.rules.average_before_l1 else w[j]) - before))
+                entered = moved if run.rules.average_before_l1 else <double>w[j]
+                b[j] += <floating>(run.lazy.summed * (entered - <double>before))
             if run.rules.objective:
-                was = scale * before
+                was = scale * <double>before
                 squares += z * z - was * was
                 sizes += fabs(z) - fabs(was)
                 run.rules.squared_norm += left * left - was * was

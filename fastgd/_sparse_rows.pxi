@@ -90,7 +90,7 @@ cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const float
             slope = log_loss_slope(y, T[row], &e)
             value = y
         else:
-            value = run.loss.scale * (loss_of_output(&run.loss, y, T[row], &called) + 0 * <double>y)
+            value = run.loss.scale * (<double>loss_of_output(&run.loss, y, T[row], &called) + 0 * <double>y)
             slope = called                      # one whose address is given away would be kept in memory
         if not isfinite(value):
             return place
@@ -98,7 +98,7 @@ cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const float
         if not simple:
             if priced(run):
                 run.totals[PENALTY] += price(run, rules.squared_norm, bias)
-            if rules.pass_over_zeros and method.schedule == PA1 and dot(X + begin, X + begin, n, <floating>0) == 0:
+            if rules.pass_over_zeros and method.schedule == PA1 and dot(X + begin, X + begin, n, 0) == <floating>0:
                 add_loss(run, weight, value, simple)
                 continue
             slope = limited(slope, rules.slope_limit)
@@ -111,7 +111,7 @@ cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const float
             slope = called
         keep, keep_bias = kept(method, rate, method.decay), kept(method, rate, method.bias_decay)
         if not simple and rules.squares != NULL:
-            run.rules.squared_norm = norm_after(rules.squared_norm, keep, -step * slope, y - bias, rules.squares[row])
+            run.rules.squared_norm = norm_after(rules.squared_norm, keep, -step * <double>slope, y - bias, rules.squares[row])
         decay_scale(run, keep, w, <floating*>NULL)
         change = <floating>(-step / run.lazy.scale) * slope
         if not nothing_to_add(change, n):
@@ -120,9 +120,9 @@ cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const float
             w[d] = <floating>keep_bias * w[d] - <floating>step * slope
         elif run.net.bias:
             w[d] = (<floating>keep_bias * w[d]
-                    - <floating>(rules.intercept_decay * (step * slope + rate * rules.bias_pull)))
+                    - <floating>(rules.intercept_decay * (step * <double>slope + rate * rules.bias_pull)))
         if late:
-            value = run.loss.scale * log_loss_value(y, T[row], e)
+            value = run.loss.scale * <double>log_loss_value(y, T[row], e)
         add_loss(run, weight, value, simple)
     return stop
 
