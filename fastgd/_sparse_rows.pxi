@@ -111,7 +111,8 @@ cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const float
             slope = called
         keep, keep_bias = kept(method, rate, method.decay), kept(method, rate, method.bias_decay)
         if not simple and rules.squares != NULL:
-            run.rules.squared_norm = norm_after(rules.squared_norm, keep, -step * <double>slope, y - bias, rules.squares[row])
+            run.rules.squared_norm = norm_after(rules.squared_norm, keep, -step * <double>slope, y - bias,
+                                                rules.squares[row])
         decay_scale(run, keep, w, <floating*>NULL)
         change = <floating>(-step / run.lazy.scale) * slope
         if not nothing_to_add(change, n):
