@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from benchmarks import adapters as linear
-from benchmarks import adaptive, networks, sparse
+from benchmarks import adaptive, estimators, networks, sparse
 from benchmarks.adapters import Adapter, FastgdPass
-from benchmarks.cases import ADAPTIVE, IN_ORDER, NETWORKS, ONE_A_CALL, SPARSE, Case
+from benchmarks.cases import ADAPTIVE, FITS, IN_ORDER, NETWORKS, ONE_A_CALL, SINGLE_ROWS, SPARSE, Case
 
 ADAPTERS: dict[str, dict[str, type[Adapter]]] = {
     IN_ORDER: {"fastgd": FastgdPass, "Numba": linear.NumbaLoop, "scikit-learn": linear.SklearnFit},
@@ -21,6 +21,8 @@ ADAPTERS: dict[str, dict[str, type[Adapter]]] = {
     ADAPTIVE: {
         "fastgd": FastgdPass, "Numba": adaptive.NumbaLoop, "Numba, error_model=numpy": adaptive.NumbaVectors,
     },
+    FITS: {"fastgd": estimators.OurFit, "scikit-learn": estimators.TheirFit},
+    SINGLE_ROWS: {"fastgd": estimators.OurRows, "scikit-learn": estimators.TheirRows},
 }  # fmt: skip
 
 FLOAT32_ALONE = {"Vowpal Wabbit"}  # whose weights have no other dtype

@@ -10,10 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import fastgd
-from benchmarks.cases import CASES, Case
+from benchmarks.cases import Case
 from benchmarks.groups import ADAPTERS, adapters
+from benchmarks.points import CASES
 
-#: seconds a sample by case and library, a value a round
+#: seconds a sample, a fit or a call by case and library, a value a round
 Timings = dict[tuple[Case, str], list[float]]
 
 BEGIN, END = "<!-- speed -->", "<!-- /speed -->"
@@ -25,8 +26,9 @@ def markdown(timings: Timings) -> str:
     medians = {key: statistics.median(values) for key, values in timings.items()}
     groups = [[case for case in CASES if case.group == group] for group in ADAPTERS]
     parts = [group_report(cases, medians) for cases in groups]
+    rounds = " or ".join(map(str, sorted({len(values) for values in timings.values()})))
     how = (
-        f"Medians of {max(map(len, timings.values()))} interleaved rounds, one thread; in brackets the peer's time ÷ "
+        f"Medians of {rounds} interleaved rounds, one thread; in brackets the peer's time ÷ "
         "fastgd's, so that above 1 fastgd is faster."
     )
     return "\n\n".join([*filter(None, parts), f"{how} {machine()}"])
@@ -42,7 +44,7 @@ def group_report(cases: list[Case], medians: dict[tuple[Case, str], float]) -> s
     ]
     if not rows:
         return ""
-    text = table([[f"{cases[0].group}: ns a sample", *libraries], *rows])
+    text = table([[f"{cases[0].group}: {cases[0].unit[0]}", *libraries], *rows])
     peers = [library for library in libraries if library != "fastgd"]
     if len(rows) == 1:
         return text
@@ -59,8 +61,8 @@ def ratio(case: Case, peer: str, medians: dict[tuple[Case, str], float]) -> floa
 def cell(case: Case, library: str, medians: dict[tuple[Case, str], float]) -> str:
     if (case, library) not in medians:
         return ""
-    nanoseconds = medians[case, library] * 1e9
-    text = f"{nanoseconds:,.{1 if nanoseconds < 100 else 0}f}"
+    value = medians[case, library] / case.unit[1]
+    text = f"{value:,.{1 if value < 100 else 0}f}"
     times = None if library == "fastgd" else ratio(case, library, medians)
     return text if times is None else f"{text} (×{times:.{2 if times < 10 else 0}f})"
 

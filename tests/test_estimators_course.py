@@ -320,11 +320,19 @@ def test_an_interruption_keeps_what_was_learnt(name):
     assert made.partial_fit(X, y).coef_.tobytes() == expected.partial_fit(X, y).coef_.tobytes()
 
 
+@pytest.fixture
+def ctrl_c():
+    """Let SIGINT raise KeyboardInterrupt, also where a shell has started the tests in its background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.SIGINT
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_ctrl_c_ends_all_classes(n_jobs):
+def test_ctrl_c_ends_all_classes(n_jobs, ctrl_c):
     threads = threading.active_count()
     made = SGDClassifier(n_jobs=n_jobs, **{**FIXED, "max_iter": 200_000})
-    timer = threading.Timer(0.3, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+    timer = threading.Timer(0.3, signal.pthread_kill, (threading.main_thread().ident, ctrl_c))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         made.fit(X, CODES)

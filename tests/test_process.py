@@ -9,7 +9,8 @@ import sys
 import numpy as np
 
 LONG_FIT = """
-import sys, time, numpy as np, fastgd
+import signal, sys, time, numpy as np, fastgd
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us with it ignored
 rng = np.random.default_rng(0)
 X = rng.normal(size=(200_000, 64)); t = X @ rng.normal(size=64) + rng.normal(size=200_000)
 trainer = fastgd.Trainer(fastgd.Linear(64, 1, seed=0), optimizer=fastgd.SGD(lr=1e-4), shuffle=True, seed=1)

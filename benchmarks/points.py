@@ -1,0 +1,82 @@
+"""The points that are measured, a list of cases."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.cases import (
+    ADAPTIVE,
+    FITS,
+    IN_ORDER,
+    NETWORKS,
+    ONE_A_CALL,
+    SINGLE_ROWS,
+    SPARSE,
+    AdaptiveCase,
+    Case,
+    FitCase,
+    LinearCase,
+    NetworkCase,
+    RowCase,
+    SparseCase,
+)
+
+
+def in_order(dtype: str, size: int, features: int) -> LinearCase:
+    """Return a case with an X of ``size`` bytes: passes of at least 0.5 ms, calls of about 40 ms of compiled work."""
+    rows = size // (features * np.dtype(dtype).itemsize)
+    seconds = rows * (10 + 0.2 * features) * 1e-9
+    repeats = max(1, round(5e-4 / seconds))
+    passes = max(1, round(0.04 / (repeats * seconds)))
+    return LinearCase(group=IN_ORDER, dtype=dtype, features=features, rows=rows, repeats=repeats, passes=passes)
+
+
+DTYPES = ("float64", "float32")
+
+CASES: list[Case] = [
+    *(
+        in_order(dtype, size, features)
+        for dtype in DTYPES
+        for size in (256 << 10, 4 << 20)
+        for features in (4, 16, 64, 256, 1024)
+    ),
+    LinearCase(group=ONE_A_CALL, dtype="float64", features=8, rows=200),
+    NetworkCase(group=NETWORKS, dtype="float32", sizes=(4, 8, 2), rows=10_000),
+    NetworkCase(group=NETWORKS, dtype="float32", sizes=(784, 128, 10), rows=1_000),
+    *(
+        SparseCase(group=SPARSE, dtype=dtype, features=features, nonzeros=nonzeros, rows=20_000, passes=5)
+        for dtype in DTYPES
+        for features, nonzeros in ((10_000, 50), (2**20, 80))
+    ),
+    *(
+        AdaptiveCase(
+            group=ADAPTIVE, optimizer=optimizer, dtype=dtype, features=features, rows=2**18 // features, repeats=8
+        )
+        for optimizer in ("adam", "adagrad")
+        for dtype in DTYPES
+        for features in (64, 1024)
+    ),
+    *(
+        FitCase(group=FITS, estimator=estimator, dtype=dtype, rows=100_000, features=features)
+        for estimator in ("SGDClassifier", "SGDRegressor")
+        for dtype in DTYPES
+        for features in (10, 100, 1000)
+    ),
+    *(
+        FitCase(
+            group=FITS, estimator="SGDClassifier", loss=loss, classes=10, dtype="float32", rows=20_000, features=784
+        )
+        for loss in ("hinge", "log_loss", "multinomial")
+    ),
+    *(
+        FitCase(group=FITS, estimator=estimator, dtype=dtype, rows=100_000, features=10_000, nonzeros=50)
+        for estimator in ("SGDClassifier", "SGDRegressor")
+        for dtype in DTYPES
+    ),
+    *(
+        RowCase(group=SINGLE_ROWS, estimator=estimator, method=method, dtype="float64", rows=200, features=features)
+        for estimator in ("SGDClassifier", "SGDRegressor")
+        for method in ("partial_fit", "predict")
+        for features in (20, 100)
+    ),
+]
