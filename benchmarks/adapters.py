@@ -14,10 +14,11 @@ import numba
 import numpy as np
 import torch
 from river import linear_model, optim
-from sklearn.linear_model import SGDRegressor
+from sklearn.linear_model import SGDClassifier, SGDRegressor
 
 import fastgd
-from benchmarks.cases import Array, Case, LinearCase, aligned
+from benchmarks.cases import LinearCase, TrainerCase
+from benchmarks.drawn import Array, aligned
 from fastgd import data, engine, losses
 from fastgd.method import Method
 
@@ -32,8 +33,8 @@ class Adapter(Protocol):
     def __call__(self) -> Any:
         """Visit the case's samples."""
 
-    def weights(self) -> Array:
-        """Return the parameters, laid out as fastgd's."""
+    def weights(self) -> Array | None:
+        """Return the parameters, laid out as fastgd's, or None where they are not to be compared."""
 
 
 class FastgdPass:
@@ -43,14 +44,14 @@ class FastgdPass:
     be measured instead.
     """
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: TrainerCase) -> None:
         X, t = case.data()
         model, choices = case.model(), case.choices
         loss = losses.get(choices.pop("loss"))
         method = Method.make(loss, model.sizes, **choices)
         self.engine = engine.Engine(model, loss, method, batch_size=1)
         self.rows = data.check_rows(X, t, None, (model.in_features, model.out_features), model.dtype, loss)
-        self.order = np.tile(np.arange(case.rows), case.repeats) if case.repeats > 1 else None
+        self.order = np.tile(np.arange(case.rows), case.repeats) if case.repeats > 1 else getattr(case, "order", None)
         self.stop, self.passes = case.rows * case.repeats, case.passes
 
     def __call__(self) -> None:
@@ -65,14 +66,26 @@ class FastgdPass:
 
 
 @numba.njit(fastmath=True)
-def numba_loop(w: Array, b: Array, X: Array, t: Array, step: Any, visits: int) -> None:
+def squared_slope(y: Any, t: Any) -> Any:
+    return 2 * (y - t)
+
+
+@numba.njit(fastmath=True)
+def log_slope(y: Any, t: Any) -> Any:
+    one = y - y + 1
+    return one / (one + np.exp(-y)) - t
+
+
+@numba.njit(fastmath=True)
+def numba_loop(slope: Any, w: Array, b: Array, X: Array, t: Array, order: Any, lr: Any, visits: int) -> None:
     rows, features = X.shape
     for _ in range(visits):
-        for i in range(rows):
+        for place in range(rows):
+            i = place if order is None else order[place]
             y = b[0]
             for j in range(features):
                 y += w[j] * X[i, j]
-            move = step * (y - t[i])
+            move = lr * slope(y, t[i])
             for j in range(features):
                 w[j] -= move * X[i, j]
             b[0] -= move
@@ -83,25 +96,30 @@ class NumbaLoop:
 
     def __init__(self, case: LinearCase) -> None:
         self.w, self.b = aligned((case.features,), case.dtype), aligned((1,), case.dtype)
-        self.arguments = (*case.data(), np.dtype(case.dtype).type(2 * case.lr), case.visits)
+        slope = {"mse": squared_slope, "log_loss": log_slope}[case.loss]
+        lr = np.dtype(case.dtype).type(case.lr)
+        self.arguments = (slope, self.w, self.b, *case.data(), case.order, lr, case.visits)
 
     def __call__(self) -> None:
-        numba_loop(self.w, self.b, *self.arguments)
+        numba_loop(*self.arguments)
 
     def weights(self) -> Array:
         return np.append(self.w, self.b)
 
 
-def sklearn_model(case: LinearCase) -> SGDRegressor:
+def sklearn_model(case: LinearCase) -> SGDRegressor | SGDClassifier:
     # its squared error is half the square, so its rate is twice as large
-    return SGDRegressor(
-        loss="squared_error", penalty=None, learning_rate="constant", eta0=2 * case.lr, shuffle=False, tol=None,
+    kind, loss, factor = (
+        (SGDClassifier, "log_loss", 1) if case.loss == "log_loss" else (SGDRegressor, "squared_error", 2)
+    )
+    return kind(
+        loss=loss, penalty=None, learning_rate="constant", eta0=factor * case.lr, shuffle=False, tol=None,
         max_iter=case.visits,
     )  # fmt: skip
 
 
 class SklearnFit:
-    """``SGDRegressor.fit`` with as many epochs as there are visits."""
+    """``SGDRegressor.fit`` or ``SGDClassifier.fit`` with as many epochs as there are visits."""
 
     def __init__(self, case: LinearCase) -> None:
         self.model, self.data = sklearn_model(case), case.data()

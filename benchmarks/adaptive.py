@@ -11,7 +11,8 @@ import numba
 import numpy as np
 
 import fastgd
-from benchmarks.cases import AdaptiveCase, Array, aligned
+from benchmarks.cases import AdaptiveCase
+from benchmarks.drawn import Array, aligned
 
 
 def adam_loop(

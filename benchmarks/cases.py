@@ -7,23 +7,25 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
 import fastgd
-
-Array = npt.NDArray[Any]
+from benchmarks.drawn import Array, aligned, linear_rows, normal, sparse_rows
 
 IN_ORDER = "one output, in order"
+FROM_MEMORY = "one output, X of 256 MB"
+SEVERAL = "several outputs"
 ONE_A_CALL = "one sample a call"
 NETWORKS = "networks, per sample"
 SPARSE = "sparse rows"
 ADAPTIVE = "adaptive optimizers, dense"
 FITS = "estimators, fit"
 SINGLE_ROWS = "estimators, one row a call"
+PEAK = "multiplications and additions at peak"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,11 @@ class Case(ABC):
     def tolerance(self) -> float:
         """The largest difference of the weights after one call, relative to the largest, that rounding explains."""
         return {"float64": 1e-12, "float32": 1e-4}[self.dtype]
+
+    @property
+    def flops(self) -> int:
+        """The multiplications and additions that a sample cannot do without, where they are known."""
+        return 0
 
     @abstractmethod
     def data(self) -> tuple[Any, Array]:
@@ -98,15 +105,29 @@ class TrainerCase(Case):
 
 @dataclass(frozen=True, kw_only=True)
 class LinearCase(TrainerCase):
-    """Squared loss (y − t)² of one output: a step is w ← w − lr · 2 (w · x + b − t) x."""
+    """One output y = w · x + b: a step is w ← w − lr · slope · x, with 2 (y − t) or, of the log loss, σ(y) − t.
+
+    Attributes
+    ----------
+    loss : {"mse", "log_loss"}
+    shuffled : bool
+        Whether the rows are visited in one random order.
+    """
 
     features: int
+    loss: str = "mse"
+    shuffled: bool = False
 
     @property
     def name(self) -> str:
-        kilobytes = self.rows * self.features * np.dtype(self.dtype).itemsize >> 10
-        size = f", {kilobytes} kB" if self.group == IN_ORDER else ""
-        return f"{self.dtype}{size}, d = {self.features}"
+        size = self.rows * self.features * np.dtype(self.dtype).itemsize
+        text = {IN_ORDER: f", {size >> 10} kB", FROM_MEMORY: ", shuffled" if self.shuffled else ", in order"}
+        loss = {"mse": "squared loss, ", "log_loss": "log loss, "}[self.loss] if self.group == IN_ORDER else ""
+        return f"{loss}{self.dtype}{text.get(self.group, '')}, d = {self.features}"
+
+    @property
+    def flops(self) -> int:
+        return 4 * self.features
 
     @property
     def lr(self) -> float:
@@ -114,16 +135,19 @@ class LinearCase(TrainerCase):
 
     @property
     def choices(self) -> dict[str, Any]:
-        return {"loss": "mse", "optimizer": fastgd.SGD(lr=self.lr)}
+        return {"loss": self.loss, "optimizer": fastgd.SGD(lr=self.lr)}
 
     def model(self) -> fastgd.MLP:
         return zero(fastgd.Linear(self.features, 1, dtype=self.dtype))
 
     def data(self) -> tuple[Array, Array]:
-        rng = np.random.default_rng(0)
-        X = normal(rng, (self.rows, self.features), self.dtype)
-        t = X @ rng.normal(size=self.features) + rng.normal(size=self.rows)
-        return X, t.astype(self.dtype)
+        X, t = linear_rows(self.rows, self.features, self.dtype)
+        return X, (t > 0).astype(self.dtype) if self.loss == "log_loss" else t
+
+    @property
+    def order(self) -> Array | None:
+        """The order of the rows, or None where they come as they are."""
+        return np.random.default_rng(1).permutation(self.rows) if self.shuffled else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +168,10 @@ class AdaptiveCase(LinearCase):
     def choices(self) -> dict[str, Any]:
         return {"loss": "squared_error", "optimizer": self.optimizer}
 
+    @property
+    def flops(self) -> int:
+        return 0  # divisions and roots decide
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkCase(TrainerCase):
@@ -163,6 +191,11 @@ class NetworkCase(TrainerCase):
     def choices(self) -> dict[str, Any]:
         return {"loss": "sse", "optimizer": fastgd.SGD(lr=self.lr)}
 
+    @property
+    def flops(self) -> int:
+        first, *others = (m * n for m, n in pairwise(self.sizes))
+        return 4 * first + 6 * sum(others)
+
     def model(self) -> fastgd.MLP:
         return fastgd.MLP(self.sizes, activation="relu", dtype=self.dtype, seed=0)
 
@@ -173,6 +206,43 @@ class NetworkCase(TrainerCase):
         T = normal(rng, (self.rows, outputs), self.dtype)
         T += np.tanh(X @ rng.normal(size=(features, outputs)) / features**0.5)
         return X, T
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputsCase(TrainerCase):
+    """K outputs y = W x + b: the squared loss Σ (y_k − t_k)², or softmax over them with ``cross_entropy``."""
+
+    features: int
+    outputs: int
+    loss: str
+
+    @property
+    def name(self) -> str:
+        loss = {"sse": "squared loss", "cross_entropy": "softmax"}[self.loss]
+        return f"{loss}, {self.dtype}, d = {self.features}, K = {self.outputs}"
+
+    @property
+    def flops(self) -> int:
+        return 4 * self.features * self.outputs
+
+    @property
+    def lr(self) -> float:
+        return 0.1 / self.features
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        return {"loss": self.loss, "optimizer": fastgd.SGD(lr=self.lr)}
+
+    def model(self) -> fastgd.MLP:
+        return zero(fastgd.Linear(self.features, self.outputs, dtype=self.dtype))
+
+    def data(self) -> tuple[Array, Array]:
+        """Return X and targets (rows, K), or the classes."""
+        rng = np.random.default_rng(0)
+        X = normal(rng, (self.rows, self.features), self.dtype)
+        T = X @ rng.normal(size=(self.features, self.outputs)).astype(self.dtype)
+        T += 3 * rng.standard_normal(T.shape, self.dtype)
+        return X, T if self.loss == "sse" else T.argmax(axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,119 +278,25 @@ class SparseCase(TrainerCase):
         return X, (rng.random(self.rows) < 1 / (1 + np.exp(-2 * score))).astype(self.dtype)
 
 
-@cache
-def standard_rows(rows: int, features: int, nonzeros: int, dtype: str) -> tuple[Any, Array]:
-    """Return rows of squared norm 10, as that of ten standardized features, and the scores of a random linear model.
-
-    With ``nonzeros`` they are in CSR. All cases of one shape share them.
-    """
-    rng = np.random.default_rng(0)
-    if nonzeros:
-        X = sparse_rows(rng, (rows, features), nonzeros, dtype)
-        X.data *= (10 / nonzeros) ** 0.5
-    else:
-        X = rng.standard_normal((rows, features), dtype)
-        X *= (10 / features) ** 0.5
-    scores = X @ rng.normal(size=(features, 10)).astype(dtype) / 10**0.5
-    return X, scores + 0.3 * rng.standard_normal(scores.shape, dtype)
-
-
 @dataclass(frozen=True, kw_only=True)
-class EstimatorCase(Case):
-    """A class of ``fastgd.estimators`` and scikit-learn's of that name, with the same settings and seed."""
+class PeakCase(Case):
+    """The product of two matrices (rows, rows) by the BLAS of NumPy."""
 
-    estimator: str
-    features: int
-    nonzeros: int = 0
-    classes: int = 2
-    loss: str = ""
+    unit: ClassVar[tuple[str, float]] = ("ps each", 1e-12)
 
     @property
     def name(self) -> str:
-        loss = f" {self.loss}, {self.classes} classes" if self.loss else ""
-        stored = f", {self.nonzeros} a row" if self.nonzeros else ""
-        return f"{self.estimator}{loss}, {self.dtype}, d = {self.features}{stored}"
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What both classes are told."""
-        return {"random_state": 0} | ({"loss": self.loss} if self.loss else {})
-
-    def data(self) -> tuple[Any, Array]:
-        X, scores = standard_rows(self.rows, self.features, self.nonzeros, self.dtype)
-        if self.estimator == "SGDRegressor":
-            return X, scores[:, 0]
-        return X, scores[:, 0] > 0 if self.classes == 2 else scores[:, : self.classes].argmax(axis=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitCase(EstimatorCase):
-    """``fit`` on all rows: default settings, so shuffled, with L2 and until the tolerance stops it.
-
-    On CSR rows the two stop in different epochs, because the norm in scikit-learn's objective is not the norm of the
-    weights there; so they are compared over five epochs. ``multinomial``, which scikit-learn lacks, is compared with
-    ``log_loss``, one class against all: the time, not the weights. In float32 scikit-learn's weights have errors of a
-    few percent from its scale factor; ``tests/test_estimators_parity.py`` compares them in float64.
-    """
-
-    unit: ClassVar[tuple[str, float]] = ("ms a fit", 1e-3)
-    rounds: ClassVar[int] = 5
+        return self.dtype
 
     @property
     def samples(self) -> int:
-        return 1
+        return 2 * self.rows**3
 
-    @property
-    def tolerance(self) -> float:
-        if self.loss == "multinomial":
-            return np.inf
-        return {"float64": 1e-9, "float32": 0.2}[self.dtype]
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return super().settings | ({"tol": None, "max_iter": 5} if self.nonzeros else {})
-
-
-@dataclass(frozen=True, kw_only=True)
-class RowCase(EstimatorCase):
-    """``partial_fit`` or ``predict`` of one row, row after row."""
-
-    method: str
-    unit: ClassVar[tuple[str, float]] = ("µs a call", 1e-6)
-
-    @property
-    def name(self) -> str:
-        return f"{self.estimator}.{self.method}, {self.dtype}, d = {self.features}"
-
-    @property
-    def samples(self) -> int:
-        return self.rows
+    def data(self) -> tuple[Array, Array]:
+        X = aligned((self.rows, self.rows), self.dtype) + 1
+        return X, X
 
 
 def zero(model: fastgd.MLP) -> fastgd.MLP:
     model.params[:] = 0
     return model
-
-
-def sparse_rows(rng: np.random.Generator, shape: tuple[int, int], nonzeros: int, dtype: str) -> sparse.csr_array:
-    """Return standard normal numbers in CSR, in distinct columns in order."""
-    rows, features = shape
-    columns = [np.sort(rng.choice(features, nonzeros, False, shuffle=False)) for _ in range(rows)]
-    indices = np.concatenate(columns).astype(np.int32)
-    indptr = np.arange(0, indices.size + 1, nonzeros, dtype=np.int32)
-    return sparse.csr_array((normal(rng, (indices.size,), dtype), indices, indptr), shape=shape)
-
-
-def normal(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:
-    """Return standard normal numbers that start on a cache line."""
-    array = aligned(shape, dtype)
-    array[...] = rng.normal(size=shape)
-    return array
-
-
-def aligned(shape: tuple[int, ...], dtype: str) -> Array:
-    """Return zeros that start on a cache line; otherwise the allocator's luck decides about 20 % of the speed."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    memory = np.zeros(size + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    return memory[start : start + size].view(dtype).reshape(shape)

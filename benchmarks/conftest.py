@@ -19,7 +19,7 @@ TIMINGS = pytest.StashKey[report.Timings]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-readme", action="store_true", help="write the table of speed into README.md")
+    parser.addoption("--update-readme", action="store_true", help="write the figures into README.md and docs/speed.md")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,4 +42,4 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     text = report.markdown(timings)
     terminalreporter.write_line(text)
     if config.getoption("update_readme"):
-        terminalreporter.write_line(report.update_readme(config.rootpath / "README.md", text, timings))
+        terminalreporter.write_line(report.update(config.rootpath, timings))

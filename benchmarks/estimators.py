@@ -10,7 +10,8 @@ import numpy as np
 from sklearn import linear_model
 
 import fastgd.estimators
-from benchmarks.cases import Array, FitCase, RowCase
+from benchmarks.drawn import Array
+from benchmarks.estimator_cases import FitCase, RowCase
 
 
 class Fit:

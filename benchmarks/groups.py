@@ -3,32 +3,60 @@
 from __future__ import annotations
 
 from benchmarks import adapters as linear
-from benchmarks import adaptive, estimators, networks, sparse
+from benchmarks import adaptive, estimators, limits, networks, outputs, sparse
 from benchmarks.adapters import Adapter, FastgdPass
-from benchmarks.cases import ADAPTIVE, FITS, IN_ORDER, NETWORKS, ONE_A_CALL, SINGLE_ROWS, SPARSE, Case
+from benchmarks.cases import (
+    ADAPTIVE,
+    FITS,
+    FROM_MEMORY,
+    IN_ORDER,
+    NETWORKS,
+    ONE_A_CALL,
+    PEAK,
+    SEVERAL,
+    SINGLE_ROWS,
+    SPARSE,
+    Case,
+)
+
+READING, PRODUCT = "reading X", "matrix product"
 
 ADAPTERS: dict[str, dict[str, type[Adapter]]] = {
-    IN_ORDER: {"fastgd": FastgdPass, "Numba": linear.NumbaLoop, "scikit-learn": linear.SklearnFit},
+    IN_ORDER: {
+        "fastgd": FastgdPass, "Numba": linear.NumbaLoop, "scikit-learn": linear.SklearnFit, READING: limits.Reading,
+    },
+    FROM_MEMORY: {"fastgd": FastgdPass, "Numba": linear.NumbaLoop, READING: limits.Reading},
     ONE_A_CALL: {
         "fastgd": linear.FastgdStep, "NumPy by hand": linear.NumpyStep, "river": linear.RiverStep,
         "torch": linear.TorchStep, "scikit-learn": linear.SklearnStep,
     },
+    SEVERAL: {
+        "fastgd": FastgdPass, "Numba": outputs.NumbaLoop, "scikit-learn": outputs.SklearnOneVsAll,
+        READING: limits.Reading,
+    },
     NETWORKS: {
         "fastgd": FastgdPass, "Numba": networks.NumbaLoop, "JAX": networks.JaxScan,
-        "JAX, unrolled": networks.JaxUnrolled, "torch": networks.TorchLoop,
+        "JAX, unrolled": networks.JaxUnrolled, "torch": networks.TorchLoop, READING: limits.Reading,
     },
-    SPARSE: {"fastgd": FastgdPass, "scikit-learn": sparse.SklearnFit, "Vowpal Wabbit": sparse.VowpalWabbit},
+    SPARSE: {
+        "fastgd": FastgdPass, "scikit-learn": sparse.SklearnFit, "Vowpal Wabbit": sparse.VowpalWabbit,
+        READING: limits.Reading,
+    },
     ADAPTIVE: {
         "fastgd": FastgdPass, "Numba": adaptive.NumbaLoop, "Numba, error_model=numpy": adaptive.NumbaVectors,
+        READING: limits.Reading,
     },
     FITS: {"fastgd": estimators.OurFit, "scikit-learn": estimators.TheirFit},
     SINGLE_ROWS: {"fastgd": estimators.OurRows, "scikit-learn": estimators.TheirRows},
+    PEAK: {PRODUCT: limits.Product},
 }  # fmt: skip
-
-FLOAT32_ALONE = {"Vowpal Wabbit"}  # whose weights have no other dtype
 
 
 def adapters(case: Case) -> dict[str, type[Adapter]]:
     """Return the libraries that can do the case's work, by name."""
-    able = ADAPTERS[case.group].items()
-    return {name: adapter for name, adapter in able if case.dtype == "float32" or name not in FLOAT32_ALONE}
+    able = dict(ADAPTERS[case.group])
+    if case.dtype != "float32":
+        able.pop("Vowpal Wabbit", None)  # whose weights have no other dtype
+    if getattr(case, "loss", "") == "sse":
+        able.pop("scikit-learn", None)  # whose SGDRegressor has one output
+    return able

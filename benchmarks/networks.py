@@ -12,7 +12,8 @@ import numba
 import numpy as np
 import torch
 
-from benchmarks.cases import Array, NetworkCase, aligned
+from benchmarks.cases import NetworkCase
+from benchmarks.drawn import Array, aligned
 
 
 @numba.njit(fastmath=True)

@@ -7,42 +7,66 @@ import numpy as np
 from benchmarks.cases import (
     ADAPTIVE,
     FITS,
+    FROM_MEMORY,
     IN_ORDER,
     NETWORKS,
     ONE_A_CALL,
+    PEAK,
+    SEVERAL,
     SINGLE_ROWS,
     SPARSE,
     AdaptiveCase,
     Case,
-    FitCase,
     LinearCase,
     NetworkCase,
-    RowCase,
+    OutputsCase,
+    PeakCase,
     SparseCase,
 )
+from benchmarks.estimator_cases import FitCase, RowCase
+
+DTYPES = ("float64", "float32")
 
 
-def in_order(dtype: str, size: int, features: int) -> LinearCase:
+def in_order(loss: str, dtype: str, size: int, features: int) -> LinearCase:
     """Return a case with an X of ``size`` bytes: passes of at least 0.5 ms, calls of about 40 ms of compiled work."""
     rows = size // (features * np.dtype(dtype).itemsize)
     seconds = rows * (10 + 0.2 * features) * 1e-9
     repeats = max(1, round(5e-4 / seconds))
     passes = max(1, round(0.04 / (repeats * seconds)))
-    return LinearCase(group=IN_ORDER, dtype=dtype, features=features, rows=rows, repeats=repeats, passes=passes)
+    return LinearCase(
+        group=IN_ORDER, loss=loss, dtype=dtype, features=features, rows=rows, repeats=repeats, passes=passes
+    )
 
 
-DTYPES = ("float64", "float32")
+def from_memory(dtype: str, features: int, *, shuffled: bool) -> LinearCase:
+    rows = (256 << 20) // (features * np.dtype(dtype).itemsize)
+    return LinearCase(group=FROM_MEMORY, dtype=dtype, features=features, rows=rows, shuffled=shuffled)
+
 
 CASES: list[Case] = [
     *(
-        in_order(dtype, size, features)
+        in_order(loss, dtype, size, features)
+        for loss in ("mse", "log_loss")
         for dtype in DTYPES
         for size in (256 << 10, 4 << 20)
-        for features in (4, 16, 64, 256, 1024)
+        for features in (4, 8, 16, 32, 64, 128, 256, 1024, 4096)
+    ),
+    *(
+        from_memory(dtype, features, shuffled=shuffled)
+        for shuffled in (False, True)
+        for dtype in DTYPES
+        for features in (16, 64, 256, 1024)
     ),
     LinearCase(group=ONE_A_CALL, dtype="float64", features=8, rows=200),
     NetworkCase(group=NETWORKS, dtype="float32", sizes=(4, 8, 2), rows=10_000),
+    NetworkCase(group=NETWORKS, dtype="float32", sizes=(16, 32, 1), rows=5_000),
     NetworkCase(group=NETWORKS, dtype="float32", sizes=(784, 128, 10), rows=1_000),
+    *(
+        OutputsCase(group=SEVERAL, loss=loss, dtype="float32", features=784, outputs=outputs, rows=2_000)
+        for loss in ("sse", "cross_entropy")
+        for outputs in (10, 64)
+    ),
     *(
         SparseCase(group=SPARSE, dtype=dtype, features=features, nonzeros=nonzeros, rows=20_000, passes=5)
         for dtype in DTYPES
@@ -79,4 +103,5 @@ CASES: list[Case] = [
         for method in ("partial_fit", "predict")
         for features in (20, 100)
     ),
+    *(PeakCase(group=PEAK, dtype=dtype, rows=1024) for dtype in DTYPES),
 ]

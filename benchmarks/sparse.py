@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.linear_model import SGDClassifier
 from vowpalwabbit import Workspace
 
-from benchmarks.cases import Array, SparseCase
+from benchmarks.cases import SparseCase
+from benchmarks.drawn import Array
 
 
 class SklearnFit:
