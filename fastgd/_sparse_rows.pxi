@@ -5,7 +5,8 @@
 
 cdef enum:
     POINTERS_AHEAD = 16     # rows of which it is asked for where they stand, and for what else each has,
-    ROWS_AHEAD = 8          # for their numbers,
+    ROWS_AHEAD = 8          # for their numbers, of which fewer are on their way where they are not foreseen,
+    SHUFFLED_AHEAD = 4
     WEIGHTS_AHEAD = 2       # and for the weights that they meet
     MOST_AHEAD = 2048       # numbers of a row, which more of its kind would push out before they are read
 
@@ -53,14 +54,15 @@ cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const float
     cdef Columns at
     cdef Py_ssize_t place, row, later, begin, n, d = run.net.sizes[0]
     cdef bint far = d * <Py_ssize_t>sizeof(floating) > NEAR_BYTES
+    cdef Py_ssize_t ahead = ROWS_AHEAD if order == NULL else SHUFFLED_AHEAD
     cdef bint aggressive = not simple and passive_aggressive(method)
     cdef bint late = run.loss.code == LOG_LOSS and not aggressive   # the loss comes last, so that no row waits for it
     cdef double weight = 1, value, rate, keep, keep_bias, step
     cdef floating y, slope, called, bias = 0, change, e = 0
     for place in range(start, stop):
         row = order[place] if order != NULL else place
-        if place + ROWS_AHEAD < stop:
-            later = order[place + ROWS_AHEAD] if order != NULL else place + ROWS_AHEAD
+        if place + ahead < stop:
+            later = order[place + ahead] if order != NULL else place + ahead
             begin, n = indptr[later], min(indptr[later + 1] - indptr[later], MOST_AHEAD)
             ask_for(X + begin, n * sizeof(floating))
             ask_for(indices + begin, n * sizeof(index_t))
