@@ -66,26 +66,27 @@ class FastgdPass:
 
 
 @numba.njit(fastmath=True)
-def squared_slope(y: Any, t: Any) -> Any:
-    return 2 * (y - t)
+def squared_slope(y: Any, t: Any, one: Any) -> Any:
+    return (one + one) * (y - t)
 
 
 @numba.njit(fastmath=True)
-def log_slope(y: Any, t: Any) -> Any:
-    one = y - y + 1
+def log_slope(y: Any, t: Any, one: Any) -> Any:
     return one / (one + np.exp(-y)) - t
 
 
 @numba.njit(fastmath=True)
 def numba_loop(slope: Any, w: Array, b: Array, X: Array, t: Array, order: Any, lr: Any, visits: int) -> None:
+    # an integer beside a float32 would make a float64
     rows, features = X.shape
+    one = lr / lr
     for _ in range(visits):
         for place in range(rows):
             i = place if order is None else order[place]
             y = b[0]
             for j in range(features):
                 y += w[j] * X[i, j]
-            move = lr * slope(y, t[i])
+            move = lr * slope(y, t[i], one)
             for j in range(features):
                 w[j] -= move * X[i, j]
             b[0] -= move

@@ -21,7 +21,7 @@ def numba_rows(W1: Array, b1: Array, W2: Array, b2: Array, X: Array, T: Array, s
     # W1 (hidden, d): the inner loops run over the features
     rows, features = X.shape
     outputs, hidden = W2.shape
-    a, slopes, zero = np.empty_like(b1), np.empty_like(b1), 0 * step
+    a, slopes, zero = np.empty_like(b1), np.empty_like(b1), step - step
     for _ in range(visits):
         for i in range(rows):
             for k in range(hidden):
@@ -51,7 +51,7 @@ def numba_columns(V1: Array, b1: Array, W2: Array, b2: Array, X: Array, T: Array
     # V1 (d, hidden): the inner loops run over the hidden units
     rows, features = X.shape
     outputs, hidden = W2.shape
-    a, slopes, zero = np.empty_like(b1), np.empty_like(b1), 0 * step
+    a, slopes, zero = np.empty_like(b1), np.empty_like(b1), step - step
     for _ in range(visits):
         for i in range(rows):
             for k in range(hidden):

@@ -17,13 +17,14 @@ from benchmarks.drawn import Array, aligned
 @numba.njit(fastmath=True)
 def squared_loop(W: Array, b: Array, X: Array, T: Array, lr: Any, visits: int) -> None:
     rows, features = X.shape
+    step = lr + lr
     for _ in range(visits):
         for i in range(rows):
             for k in range(len(b)):
                 y = b[k]
                 for j in range(features):
                     y += W[k, j] * X[i, j]
-                move = lr * 2 * (y - T[i, k])
+                move = step * (y - T[i, k])
                 for j in range(features):
                     W[k, j] -= move * X[i, j]
                 b[k] -= move
@@ -40,12 +41,14 @@ def softmax_loop(W: Array, b: Array, X: Array, classes: Array, lr: Any, visits: 
                 for j in range(features):
                     y[k] += W[k, j] * X[i, j]
             largest = y.max()
-            total = 0 * largest
+            total = largest - largest
             for k in range(len(b)):
                 y[k] = np.exp(y[k] - largest)
                 total += y[k]
             for k in range(len(b)):
-                move = lr * (y[k] / total - (k == classes[i]))
+                move = lr * y[k] / total
+                if k == classes[i]:
+                    move -= lr
                 for j in range(features):
                     W[k, j] -= move * X[i, j]
                 b[k] -= move
