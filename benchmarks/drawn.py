@@ -35,7 +35,7 @@ def standard_rows(rows: int, features: int, nonzeros: int, dtype: str) -> tuple[
         X = rng.standard_normal((rows, features), dtype)
         X *= (10 / features) ** 0.5
     scores = X @ rng.normal(size=(features, 10)).astype(dtype) / 10**0.5
-    return X, scores + 0.3 * rng.standard_normal(scores.shape, dtype)
+    return X, scores + rng.standard_normal(scores.shape, dtype)
 
 
 def sparse_rows(rng: np.random.Generator, shape: tuple[int, int], nonzeros: int, dtype: str) -> sparse.csr_array:
