@@ -24,10 +24,10 @@ cdef struct Steps:          # of a block, where there is more to a step than w â
     double penalty
 
 
-cdef bint from_afar(const Run* run, bint ordered, Py_ssize_t rows) noexcept nogil:
-    # whether waiting for these rows would take longer than their steps
+cdef bint from_afar(const Run* run, bint ordered) noexcept nogil:
+    # whether waiting for the rows would take longer than their steps
     cdef Py_ssize_t size = run.rows.d * run.itemsize
-    return size * rows > NEAR_BYTES if ordered else size > STREAM_BYTES and size * rows > FAR_BYTES
+    return size * run.rows.n > NEAR_BYTES if ordered else size > STREAM_BYTES and size * run.rows.n > FAR_BYTES
 
 
 cdef inline bint in_blocks(const Run* run, bint long_rows_pay) noexcept nogil:
@@ -178,7 +178,7 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, floating* state, cons
     cdef floating* sum_of_iterates = state + run.mean * run.net.size
     cdef double loss_sum
     cdef Steps steps
-    cdef bint far = from_afar(run, order != NULL, stop - start), ahead = d * sizeof(floating) <= AHEAD_BYTES
+    cdef bint far = from_afar(run, order != NULL), ahead = d * sizeof(floating) <= AHEAD_BYTES
     cdef Py_ssize_t asked = min(MOST_ASKED, 1 + ASKED_BYTES // (d * <Py_ssize_t>sizeof(floating)))
     cdef bint more = gather(run, X, T, weights, order, &place, stop, next, t + BLOCK, weight + BLOCK,
                             square + BLOCK)

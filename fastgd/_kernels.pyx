@@ -124,6 +124,7 @@ def train_pass(
     cdef Py_ssize_t bad
     read_net(&run.net, net)
     read_rows(&run.rows, run.net.sizes[0], indices, indptr)
+    run.rows.n = T.shape[0]
     read_loss(&run.loss, loss)
     read_method(&run, method)
     if X.shape[0] > 0:

@@ -270,6 +270,7 @@ cdef struct Columns:                # of one row
 
 
 cdef struct Rows:                   # of X
+    Py_ssize_t n
     Py_ssize_t d
     const void* indices             # NULL for dense rows
     const void* indptr

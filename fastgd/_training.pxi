@@ -347,7 +347,7 @@ cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating
         run.powers[1] = whole_power(run.method.numbers[1], run.first)
     open_lazy(run, params, state)
     measure(run, params)
-    far_and_ordered = order != NULL and from_afar(run, True, stop - start)
+    far_and_ordered = order != NULL and from_afar(run, True)
     if in_blocks(run, far_and_ordered) and one_unit(run):
         while reached < end:
             if run.simple and run.method.clip_norm == 0:
