@@ -1,6 +1,6 @@
 """How the cost of a sample grows with the number of rows, of features and of non-zeros.
 
-``python -m benchmarks.growth`` prints the figures and draws them into ``docs/images/growth.png``.
+``python -m benchmarks.growth`` prints the figures and draws them into ``docs/growth.png``.
 """
 
 # ruff: noqa: D102 - Case describes the face of them all
@@ -25,7 +25,7 @@ from benchmarks.points import DTYPES
 ROUNDS = 15
 FEATURES = 16
 MOST_ROWS = 10**7
-PICTURE = Path(__file__).parents[1] / "docs" / "images" / "growth.png"
+PICTURE = Path(__file__).parents[1] / "docs" / "growth.png"
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
