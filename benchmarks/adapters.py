@@ -51,7 +51,7 @@ class FastgdPass:
         method = Method.make(loss, model.sizes, **choices)
         self.engine = engine.Engine(model, loss, method, batch_size=1)
         self.rows = data.check_rows(X, t, None, (model.in_features, model.out_features), model.dtype, loss)
-        self.order = np.tile(np.arange(case.rows), case.repeats) if case.repeats > 1 else getattr(case, "order", None)
+        self.order = np.tile(np.arange(case.rows), case.repeats) if case.repeats > 1 else case.order
         self.stop, self.passes = case.rows * case.repeats, case.passes
 
     def __call__(self) -> None:

@@ -89,6 +89,11 @@ class TrainerCase(Case):
         return self.rows * self.visits
 
     @property
+    def order(self) -> Array | None:
+        """The order of the rows, or None where they come as they are."""
+        return None
+
+    @property
     @abstractmethod
     def lr(self) -> float:
         """The learning rate."""
@@ -105,7 +110,7 @@ class TrainerCase(Case):
 
 @dataclass(frozen=True, kw_only=True)
 class LinearCase(TrainerCase):
-    """One output y = w · x + b: a step is w ← w − lr · slope · x, with 2 (y − t) or, of the log loss, σ(y) − t.
+    """Outputs y = w · x + b: a step is w ← w − lr · slope · x, with 2 (y − t) or, of the log loss, σ(y) − t.
 
     Attributes
     ----------
@@ -115,6 +120,7 @@ class LinearCase(TrainerCase):
     """
 
     features: int
+    outputs: int = 1
     loss: str = "mse"
     shuffled: bool = False
 
@@ -127,7 +133,7 @@ class LinearCase(TrainerCase):
 
     @property
     def flops(self) -> int:
-        return 4 * self.features
+        return 4 * self.features * self.outputs
 
     @property
     def lr(self) -> float:
@@ -138,7 +144,7 @@ class LinearCase(TrainerCase):
         return {"loss": self.loss, "optimizer": fastgd.SGD(lr=self.lr)}
 
     def model(self) -> fastgd.MLP:
-        return zero(fastgd.Linear(self.features, 1, dtype=self.dtype))
+        return zero(fastgd.Linear(self.features, self.outputs, dtype=self.dtype))
 
     def data(self) -> tuple[Array, Array]:
         X, t = linear_rows(self.rows, self.features, self.dtype)
@@ -146,7 +152,6 @@ class LinearCase(TrainerCase):
 
     @property
     def order(self) -> Array | None:
-        """The order of the rows, or None where they come as they are."""
         return np.random.default_rng(1).permutation(self.rows) if self.shuffled else None
 
 
@@ -209,32 +214,13 @@ class NetworkCase(TrainerCase):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutputsCase(TrainerCase):
+class OutputsCase(LinearCase):
     """K outputs y = W x + b: the squared loss Σ (y_k − t_k)², or softmax over them with ``cross_entropy``."""
-
-    features: int
-    outputs: int
-    loss: str
 
     @property
     def name(self) -> str:
         loss = {"sse": "squared loss", "cross_entropy": "softmax"}[self.loss]
         return f"{loss}, {self.dtype}, d = {self.features}, K = {self.outputs}"
-
-    @property
-    def flops(self) -> int:
-        return 4 * self.features * self.outputs
-
-    @property
-    def lr(self) -> float:
-        return 0.1 / self.features
-
-    @property
-    def choices(self) -> dict[str, Any]:
-        return {"loss": self.loss, "optimizer": fastgd.SGD(lr=self.lr)}
-
-    def model(self) -> fastgd.MLP:
-        return zero(fastgd.Linear(self.features, self.outputs, dtype=self.dtype))
 
     def data(self) -> tuple[Array, Array]:
         """Return X and targets (rows, K), or the classes."""

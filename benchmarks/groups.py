@@ -3,56 +3,43 @@
 from __future__ import annotations
 
 from benchmarks import adapters as linear
-from benchmarks import adaptive, estimators, limits, networks, outputs, sparse
+from benchmarks import adaptive, cases, estimators, limits, networks, outputs, sparse
 from benchmarks.adapters import Adapter, FastgdPass
-from benchmarks.cases import (
-    ADAPTIVE,
-    FITS,
-    FROM_MEMORY,
-    IN_ORDER,
-    NETWORKS,
-    ONE_A_CALL,
-    PEAK,
-    SEVERAL,
-    SINGLE_ROWS,
-    SPARSE,
-    Case,
-)
 
 READING, PRODUCT = "reading X", "matrix product"
 
 ADAPTERS: dict[str, dict[str, type[Adapter]]] = {
-    IN_ORDER: {
+    cases.IN_ORDER: {
         "fastgd": FastgdPass, "Numba": linear.NumbaLoop, "scikit-learn": linear.SklearnFit, READING: limits.Reading,
     },
-    FROM_MEMORY: {"fastgd": FastgdPass, "Numba": linear.NumbaLoop, READING: limits.Reading},
-    ONE_A_CALL: {
+    cases.FROM_MEMORY: {"fastgd": FastgdPass, "Numba": linear.NumbaLoop, READING: limits.Reading},
+    cases.ONE_A_CALL: {
         "fastgd": linear.FastgdStep, "NumPy by hand": linear.NumpyStep, "river": linear.RiverStep,
         "torch": linear.TorchStep, "scikit-learn": linear.SklearnStep,
     },
-    SEVERAL: {
+    cases.SEVERAL: {
         "fastgd": FastgdPass, "Numba": outputs.NumbaLoop, "scikit-learn": outputs.SklearnOneVsAll,
         READING: limits.Reading,
     },
-    NETWORKS: {
+    cases.NETWORKS: {
         "fastgd": FastgdPass, "Numba": networks.NumbaLoop, "JAX": networks.JaxScan,
         "JAX, unrolled": networks.JaxUnrolled, "torch": networks.TorchLoop, READING: limits.Reading,
     },
-    SPARSE: {
+    cases.SPARSE: {
         "fastgd": FastgdPass, "scikit-learn": sparse.SklearnFit, "Vowpal Wabbit": sparse.VowpalWabbit,
         READING: limits.Reading,
     },
-    ADAPTIVE: {
+    cases.ADAPTIVE: {
         "fastgd": FastgdPass, "Numba": adaptive.NumbaLoop, "Numba, error_model=numpy": adaptive.NumbaVectors,
         READING: limits.Reading,
     },
-    FITS: {"fastgd": estimators.OurFit, "scikit-learn": estimators.TheirFit},
-    SINGLE_ROWS: {"fastgd": estimators.OurRows, "scikit-learn": estimators.TheirRows},
-    PEAK: {PRODUCT: limits.Product},
+    cases.FITS: {"fastgd": estimators.OurFit, "scikit-learn": estimators.TheirFit},
+    cases.SINGLE_ROWS: {"fastgd": estimators.OurRows, "scikit-learn": estimators.TheirRows},
+    cases.PEAK: {PRODUCT: limits.Product},
 }  # fmt: skip
 
 
-def adapters(case: Case) -> dict[str, type[Adapter]]:
+def adapters(case: cases.Case) -> dict[str, type[Adapter]]:
     """Return the libraries that can do the case's work, by name."""
     able = dict(ADAPTERS[case.group])
     if case.dtype != "float32":

@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.adapters import FastgdPass
 from benchmarks.cases import LinearCase, SparseCase, TrainerCase
 from benchmarks.drawn import Array, linear_rows
-from benchmarks.points import DTYPES
+from benchmarks.points import DTYPES, seconds
 
 ROUNDS = 15
 FEATURES = 16
@@ -41,20 +41,20 @@ class FirstRows(LinearCase):
 def nanoseconds(cases: Sequence[TrainerCase]) -> list[float]:
     """Return the medians of rounds in turns, per sample."""
     passes = [FastgdPass(case) for case in cases]
-    seconds: list[list[float]] = [[] for _ in cases]
+    rounds: list[list[float]] = [[] for _ in cases]
     for run in passes:
         run()
     for _ in range(ROUNDS):
-        for case, run, taken in zip(cases, passes, seconds, strict=True):
+        for case, run, taken in zip(cases, passes, rounds, strict=True):
             start = time.perf_counter()
             run()
             taken.append((time.perf_counter() - start) / case.samples)
-    return [1e9 * statistics.median(taken) for taken in seconds]
+    return [1e9 * statistics.median(taken) for taken in rounds]
 
 
 def long_enough(rows: int, numbers: float) -> dict[str, int]:
     """Return repeats that make a pass of at least 4 ms of so many numbers a row."""
-    return {"rows": rows, "repeats": max(1, round(4e-3 / (rows * (10 + 0.2 * numbers) * 1e-9)))}
+    return {"rows": rows, "repeats": max(1, round(4e-3 / seconds(rows, numbers)))}
 
 
 def caches() -> dict[str, int]:

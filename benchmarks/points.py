@@ -4,44 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.cases import (
-    ADAPTIVE,
-    FITS,
-    FROM_MEMORY,
-    IN_ORDER,
-    NETWORKS,
-    ONE_A_CALL,
-    PEAK,
-    SEVERAL,
-    SINGLE_ROWS,
-    SPARSE,
-    AdaptiveCase,
-    Case,
-    LinearCase,
-    NetworkCase,
-    OutputsCase,
-    PeakCase,
-    SparseCase,
-)
+from benchmarks import cases
+from benchmarks.cases import AdaptiveCase, Case, LinearCase, NetworkCase, OutputsCase, PeakCase, SparseCase
 from benchmarks.estimator_cases import FitCase, RowCase
 
 DTYPES = ("float64", "float32")
 
 
+def seconds(rows: int, numbers: float) -> float:
+    """Return about what a pass over rows of so many numbers takes."""
+    return rows * (10 + 0.2 * numbers) * 1e-9
+
+
 def in_order(loss: str, dtype: str, size: int, features: int) -> LinearCase:
     """Return a case with an X of ``size`` bytes: passes of at least 0.5 ms, calls of about 40 ms of compiled work."""
     rows = size // (features * np.dtype(dtype).itemsize)
-    seconds = rows * (10 + 0.2 * features) * 1e-9
-    repeats = max(1, round(5e-4 / seconds))
-    passes = max(1, round(0.04 / (repeats * seconds)))
+    repeats = max(1, round(5e-4 / seconds(rows, features)))
+    passes = max(1, round(0.04 / (repeats * seconds(rows, features))))
     return LinearCase(
-        group=IN_ORDER, loss=loss, dtype=dtype, features=features, rows=rows, repeats=repeats, passes=passes
+        group=cases.IN_ORDER, loss=loss, dtype=dtype, features=features, rows=rows, repeats=repeats, passes=passes
     )
 
 
 def from_memory(dtype: str, features: int, *, shuffled: bool) -> LinearCase:
     rows = (256 << 20) // (features * np.dtype(dtype).itemsize)
-    return LinearCase(group=FROM_MEMORY, dtype=dtype, features=features, rows=rows, shuffled=shuffled)
+    return LinearCase(group=cases.FROM_MEMORY, dtype=dtype, features=features, rows=rows, shuffled=shuffled)
 
 
 CASES: list[Case] = [
@@ -58,50 +45,58 @@ CASES: list[Case] = [
         for dtype in DTYPES
         for features in (16, 64, 256, 1024)
     ),
-    LinearCase(group=ONE_A_CALL, dtype="float64", features=8, rows=200),
-    NetworkCase(group=NETWORKS, dtype="float32", sizes=(4, 8, 2), rows=10_000),
-    NetworkCase(group=NETWORKS, dtype="float32", sizes=(16, 32, 1), rows=5_000),
-    NetworkCase(group=NETWORKS, dtype="float32", sizes=(784, 128, 10), rows=1_000),
+    LinearCase(group=cases.ONE_A_CALL, dtype="float64", features=8, rows=200),
+    NetworkCase(group=cases.NETWORKS, dtype="float32", sizes=(4, 8, 2), rows=10_000),
+    NetworkCase(group=cases.NETWORKS, dtype="float32", sizes=(16, 32, 1), rows=5_000),
+    NetworkCase(group=cases.NETWORKS, dtype="float32", sizes=(784, 128, 10), rows=1_000),
     *(
-        OutputsCase(group=SEVERAL, loss=loss, dtype="float32", features=784, outputs=outputs, rows=2_000)
+        OutputsCase(group=cases.SEVERAL, loss=loss, dtype="float32", features=784, outputs=outputs, rows=2_000)
         for loss in ("sse", "cross_entropy")
         for outputs in (10, 64)
     ),
     *(
-        SparseCase(group=SPARSE, dtype=dtype, features=features, nonzeros=nonzeros, rows=20_000, passes=5)
+        SparseCase(group=cases.SPARSE, dtype=dtype, features=features, nonzeros=nonzeros, rows=20_000, passes=5)
         for dtype in DTYPES
         for features, nonzeros in ((10_000, 50), (2**20, 80))
     ),
     *(
         AdaptiveCase(
-            group=ADAPTIVE, optimizer=optimizer, dtype=dtype, features=features, rows=2**18 // features, repeats=8
+            group=cases.ADAPTIVE, optimizer=optimizer, dtype=dtype, features=features, rows=2**18 // features, repeats=8
         )
         for optimizer in ("adam", "adagrad")
         for dtype in DTYPES
         for features in (64, 1024)
     ),
     *(
-        FitCase(group=FITS, estimator=estimator, dtype=dtype, rows=100_000, features=features)
+        FitCase(group=cases.FITS, estimator=estimator, dtype=dtype, rows=100_000, features=features)
         for estimator in ("SGDClassifier", "SGDRegressor")
         for dtype in DTYPES
         for features in (10, 100, 1000)
     ),
     *(
         FitCase(
-            group=FITS, estimator="SGDClassifier", loss=loss, classes=10, dtype="float32", rows=20_000, features=784
+            group=cases.FITS,
+            estimator="SGDClassifier",
+            loss=loss,
+            classes=10,
+            dtype="float32",
+            rows=20_000,
+            features=784,
         )
         for loss in ("hinge", "log_loss", "multinomial")
     ),
     *(
-        FitCase(group=FITS, estimator=estimator, dtype=dtype, rows=100_000, features=10_000, nonzeros=50)
+        FitCase(group=cases.FITS, estimator=estimator, dtype=dtype, rows=100_000, features=10_000, nonzeros=50)
         for estimator in ("SGDClassifier", "SGDRegressor")
         for dtype in DTYPES
     ),
     *(
-        RowCase(group=SINGLE_ROWS, estimator=estimator, method=method, dtype="float64", rows=200, features=features)
+        RowCase(
+            group=cases.SINGLE_ROWS, estimator=estimator, method=method, dtype="float64", rows=200, features=features
+        )
         for estimator in ("SGDClassifier", "SGDRegressor")
         for method in ("partial_fit", "predict")
         for features in (20, 100)
     ),
-    *(PeakCase(group=PEAK, dtype=dtype, rows=1024) for dtype in DTYPES),
+    *(PeakCase(group=cases.PEAK, dtype=dtype, rows=1024) for dtype in DTYPES),
 ]
