@@ -124,33 +124,19 @@ cdef inline floating tweedie(floating y, floating t, double p, floating* slope_o
 
 # ------------------------------------------------------------------------ targets are 0 and 1; s = 2t − 1 is −1 and +1
 
-cdef inline floating log_loss_slope(floating y, floating t, floating* e_out) noexcept nogil:
-    # σ(y) − t, and e = exp(−|y|) = 2^k (1 + p), with which nothing overflows or cancels: σ(y) is 1 / (1 + e) where
-    # y ≥ 0, else e / (1 + e), so that the slope is (A + B e) / (1 + e). What follows upon p, the last to be known, is
-    # short. An e that would be subnormal is 0.
-    cdef floating size, half, limit, power, p, B
-    if floating is double:
-        size, half, limit = fabs(y), copysign(0.5, y), 708
-        p = split_exponential(-(size if size < limit else limit), 0, &power)
-    else:
-        size, half, limit = fabsf(y), copysignf(0.5, y), <float>87.33
-        p = split_exponential_single(-(size if size < limit else limit), &power)
-    power = power if size <= limit else <floating>0
-    B = ((<floating>0.5 - half) - t) * power
-    e_out[0] = power + power * p
-    return ((((<floating>0.5 + half) - t) + B) + B * p) / ((<floating>1 + power) + power * p)
-
-
-cdef inline floating log_loss_value(floating y, floating t, floating e) noexcept nogil:
-    # C = max(y, 0) − t y + log(1 + e)
-    cdef double raw = y, target = t
-    return <floating>((0.5 * fabs(raw) + (0.5 - target) * raw) + log_of_one_plus(e))
-
-
 cdef inline floating log_loss(floating y, floating t, floating* slope_out) noexcept nogil:
-    cdef floating e
-    slope_out[0] = log_loss_slope(y, t, &e)
-    return log_loss_value(y, t, e)
+    # C = max(y, 0) − t y + log(1 + e^−|y|), slope σ(y) − t. With s = 1 − t where y ≥ 0, else −t, these are
+    # s y + F(|y|) and s ∓ f(|y|), in which nothing cancels where a sure answer is right
+    cdef floating s, f, F
+    if floating is double:
+        s = (0.5 + copysign(0.5, y)) - t
+        f = logistic_tail(fabs(y), &F)
+        slope_out[0] = s - copysign(f, y)
+    else:
+        s = (<floating>0.5 + copysignf(0.5, y)) - t
+        f = logistic_tail_single(fabsf(y), &F)
+        slope_out[0] = s - copysignf(f, y)
+    return s * y + F
 
 
 cdef inline floating hinge(floating y, floating t, floating threshold, floating* slope_out) noexcept nogil:
@@ -239,8 +225,6 @@ cdef floating other_loss(const Loss* loss, floating y, floating t, floating* slo
         return gamma(y, t, slope_out)
     elif loss.code == TWEEDIE:
         return tweedie(y, t, loss.parameter, slope_out)
-    elif loss.code == LOG_LOSS:
-        return log_loss(y, t, slope_out)
     elif loss.code == PERCEPTRON:
         return hinge(y, t, parameter, slope_out)
     elif loss.code == SQUARED_HINGE:
@@ -252,9 +236,11 @@ cdef floating other_loss(const Loss* loss, floating y, floating t, floating* slo
 
 
 cdef inline floating loss_of_output(const Loss* loss, floating y, floating t, floating* slope_out) noexcept nogil:
-    # the two most usual are written in place, so that a block of rows keeps its registers; the others are called
+    # the most usual are written in place, so that a block of rows keeps its registers; the others are called
     if loss.code <= SQUARED_ERROR:
         return half_square(y, t, slope_out)
+    if loss.code == LOG_LOSS:
+        return log_loss(y, t, slope_out)
     if loss.code == HINGE:
         return hinge(y, t, <floating>loss.parameter, slope_out)
     return other_loss(loss, y, t, slope_out)

@@ -32,20 +32,6 @@ cdef inline double split_exponential(double x, double tail, double* power_out) n
     return r + z * ((low + zz * middle) + (zz * zz) * high)
 
 
-cdef inline float split_exponential_single(float x, float* power_out) noexcept nogil:
-    # the same in single precision, for −87.33 ≤ x ≤ 88
-    cdef BitsSingle shifted, power
-    cdef float k, r, z
-    shifted.number = x * <float>1.4426950408889634 + <float>12582912.0        # 1.5 · 2^23 + k
-    k = shifted.number - <float>12582912.0
-    r = (x - k * <float>0.693359375) - k * <float>-2.12194440054690583e-4
-    power.bits = (shifted.bits + 127) << 23
-    power_out[0] = power.number
-    z = r * r
-    return r + z * (((<float>0.5 + r * <float>(1.0 / 6)) + z * (<float>(1.0 / 24) + r * <float>(1.0 / 120)))
-                    + (z * z) * (<float>(1.0 / 720) + r * <float>(1.0 / 5040)))
-
-
 cdef inline double exponential(double x) noexcept nogil:
     # e^x for x ≤ 709; 0 below −708
     cdef double power, p = split_exponential(x, 0, &power)
@@ -120,3 +106,76 @@ cdef inline double power(double x, double y) noexcept nogil:
         rest = 0
     p = split_exponential(product, rest, &scale)
     return 0 if product < -708 else scale + scale * p
+
+
+# -------------------------------------------------------------------------------------------------------- logistic tail
+# f(x) = σ(−x) = 1 / (1 + e^x) and F(x) = log(1 + e^−x) for x ≥ 0, by their Taylor series about the nearest of many
+# points: a sample's step waits for f, and this is half as long a chain as an exponential and a division.
+
+cdef enum:
+    TERMS = 7                               # in double, and four of them in single precision:
+    PER_UNIT = 32                           # |x − point| ≤ 1/64, and 64^−7 / 7! is 4.5e-17
+    SPAN = 40                               # beyond it e^−x is less than weights keep, so that few go there
+    ENTRY = TERMS + 1
+
+cdef double[(PER_UNIT * SPAN + 1) * ENTRY] tails           # about each point the terms of f, and F itself
+cdef float[(PER_UNIT * SPAN + 1) * ENTRY] tails_single
+
+
+cdef void tabulate_tails() noexcept:
+    # f′ = −f (1 − f), hence (n + 1) c_{n+1} = Σ_i c_i c_{n−i} − c_n
+    cdef Py_ssize_t k, n, i
+    cdef double e, change
+    cdef double* c
+    for k in range(PER_UNIT * SPAN + 1):
+        c, e = tails + k * ENTRY, exponential(-<double>k / PER_UNIT)
+        c[0], c[TERMS] = e / (1 + e), log_of_one_plus(e)
+        for n in range(TERMS - 1):
+            change = -c[n]
+            for i in range(n + 1):
+                change += c[i] * c[n - i]
+            c[n + 1] = change / (n + 1)
+        for n in range(ENTRY):
+            tails_single[k * ENTRY + n] = <float>c[n]
+
+
+tabulate_tails()
+
+
+cdef double far_tail(double x, double* integral_out) noexcept nogil:
+    cdef double e = exponential(-x)
+    integral_out[0] = log_of_one_plus(e)
+    return e / (1 + e)
+
+
+cdef inline double logistic_tail(double x, double* integral_out) noexcept nogil:
+    # f(x), and F(x), which is F at the point less the integral of f from there
+    cdef Bits shifted
+    cdef const double* c
+    cdef double z, zz
+    if not x <= SPAN:
+        return far_tail(x, integral_out)
+    shifted.number = x * PER_UNIT + 6755399441055744.0                  # 1.5 · 2^52 + k: its last bits are k
+    c, z = tails + ENTRY * (shifted.bits & 2047), x - (shifted.number - 6755399441055744.0) / PER_UNIT
+    zz = z * z
+    integral_out[0] = c[TERMS] - z * ((c[0] + z * (c[1] * 0.5)) + zz * (
+        (c[2] * (1.0 / 3) + z * (c[3] * 0.25))
+        + zz * ((c[4] * 0.2 + z * (c[5] * (1.0 / 6))) + zz * (c[6] * (1.0 / 7)))))
+    return ((c[0] + z * c[1]) + zz * (c[2] + z * c[3])) + (zz * zz) * ((c[4] + z * c[5]) + zz * c[6])
+
+
+cdef inline float logistic_tail_single(float x, float* integral_out) noexcept nogil:
+    # the same in single precision
+    cdef BitsSingle shifted
+    cdef const float* c
+    cdef float z
+    cdef double far
+    if not x <= <float>SPAN:
+        z = <float>far_tail(<double>x, &far)
+        integral_out[0] = <float>far
+        return z
+    shifted.number = x * <float>PER_UNIT + <float>12582912.0            # 1.5 · 2^23 + k
+    c, z = tails_single + ENTRY * (shifted.bits & 2047), x - (shifted.number - <float>12582912.0) / <float>PER_UNIT
+    integral_out[0] = c[TERMS] - z * ((c[0] + z * (c[1] * <float>0.5))
+                                      + (z * z) * (c[2] * <float>(1.0 / 3) + z * (c[3] * <float>0.25)))
+    return (c[0] + z * c[1]) + (z * z) * (c[2] + z * c[3])

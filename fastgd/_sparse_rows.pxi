@@ -56,9 +56,8 @@ cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const float
     cdef bint far = d * <Py_ssize_t>sizeof(floating) > NEAR_BYTES
     cdef Py_ssize_t ahead = ROWS_AHEAD if order == NULL else SHUFFLED_AHEAD
     cdef bint aggressive = not simple and passive_aggressive(method)
-    cdef bint late = run.loss.code == LOG_LOSS and not aggressive   # the loss comes last, so that no row waits for it
     cdef double weight = 1, value, rate, keep, keep_bias, step
-    cdef floating y, slope, called, bias = 0, change, e = 0
+    cdef floating y, slope, called, bias = 0, change
     for place in range(start, stop):
         row = order[place] if order != NULL else place
         if place + ahead < stop:
@@ -88,12 +87,8 @@ cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const float
         else:
             y = gathered_dot(w, X + begin, indices + begin, n, indices, 0)
         y = <floating>run.lazy.scale * y + bias
-        if late:                                # its value is finite where y is
-            slope = log_loss_slope(y, T[row], &e)
-            value = y
-        else:
-            value = run.loss.scale * (<double>loss_of_output(&run.loss, y, T[row], &called) + 0 * <double>y)
-            slope = called                      # one whose address is given away would be kept in memory
+        value = run.loss.scale * (<double>loss_of_output(&run.loss, y, T[row], &called) + 0 * <double>y)
+        slope = called                          # one whose address is given away would be kept in memory
         if not isfinite(value):
             return place
         run.totals[WEIGHT] += weight
@@ -124,8 +119,6 @@ cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const float
         elif run.net.bias:
             w[d] = (<floating>keep_bias * w[d]
                     - <floating>(rules.intercept_decay * (step * <double>slope + rate * rules.bias_pull)))
-        if late:
-            value = run.loss.scale * <double>log_loss_value(y, T[row], e)
         add_loss(run, weight, value, simple)
     return stop
 
