@@ -20,6 +20,8 @@ FLAGS = {
     "-g0": "no debugging symbols: the wheel is a fifth of the size",
     "-fno-math-errno": "sqrt becomes one instruction; only errno is lost",
     "-fno-trapping-math": "lets the compiler turn branches into selects; only the exception flags are lost",
+    "--param=inline-unit-growth=400": "what is written inline is inlined, however much else the file holds",
+    "--param=large-function-growth=1000": "the same, into however long a function",
 }
 LEVELS = {  # the same bits on base and avx2; fma fuses multiplications with additions and agrees to rounding
     "base": ["-ffp-contract=off"],
@@ -58,7 +60,7 @@ class build_ext(_build_ext):
         _build_ext.build_extension(cmd, ext)
 
 
-HEADERS = ["fastgd/_lanes.h", "fastgd/_few_units.h", "fastgd/_gather.h"]
+HEADERS = ["fastgd/_lanes.h", "fastgd/_blocks.h", "fastgd/_few_units.h", "fastgd/_gather.h"]
 common = {
     "include_dirs": ["fastgd"],
     "py_limited_api": ABI3,

@@ -1,13 +1,22 @@
 # ----------------------------------------------------------------------------------------------------------- blocks
 
 cdef enum:
-    BLOCK_BYTES = 4096      # a row's size up to which blocks pay,
-    BLOCK_BYTES_LONG = 16384    # and where many units share it, or rows come from afar in an unforeseen order
-    AHEAD_BYTES = 2048      # and up to which this block and the next fit into the first level of cache together
-    ASKED_BYTES = 16384     # of such rows that are asked for further ahead where they come from afar,
-    MOST_ASKED = 24         # at most so many
-    STREAM_BYTES = 256      # a row's size up to which the hardware foresees those in order
-    FAR_BYTES = 1 << 24     # that come from memory, or slowly
+    ROWS = 2 * BLOCK            # at once in networks whose weights leave the first level of cache, else BLOCK
+    ROW_PAIRS = ROWS * (ROWS - 1) // 2
+    BLOCK_BYTES = 1024          # a row's size up to which blocks of one output pay, beyond it rows that are swept
+    UNITS_BYTES = 16384         # and where many units share a row
+    FAR_BLOCK_BYTES = 16384     # of a row in blocks where rows come from afar in an unforeseen order
+    AHEAD_BYTES = 2048          # up to which this block and the next fit into the first level of cache together
+    ASKED_BYTES = 16384         # of such rows that are asked for further ahead,
+    MOST_ASKED = 24             # at most so many
+    STREAM_BYTES = 256          # a row's size from which blocks, each of several streams, are not foreseen by the
+    FAR_BYTES = 1 << 24         # hardware where X lies in memory
+
+
+cdef struct Block:
+    Py_ssize_t[ROWS] row
+    Py_ssize_t[ROWS] behind         # the place behind each row in the order
+    double[ROWS] weight
 
 
 cdef struct Steps:          # of a block, where there is more to a step than w ← w − λ g. The weights are scale · v
@@ -27,31 +36,45 @@ cdef struct Steps:          # of a block, where there is more to a step than w �
 cdef bint from_afar(const Run* run, bint ordered) noexcept nogil:
     # whether waiting for the rows would take longer than their steps
     cdef Py_ssize_t size = run.rows.d * run.itemsize
-    return size * run.rows.n > NEAR_BYTES if ordered else size > STREAM_BYTES and size * run.rows.n > FAR_BYTES
+    return size * run.rows.n > NEAR_BYTES if ordered else size >= STREAM_BYTES and size * run.rows.n > FAR_BYTES
 
 
-cdef inline bint in_blocks(const Run* run, bint long_rows_pay) noexcept nogil:
+cdef inline bint in_blocks(const Run* run) noexcept nogil:
     # whether rows can be taken several at a time: dense rows, plain SGD
-    return (run.linear and run.rows.indices == NULL and run.trace == NULL
-            and run.net.sizes[0] * run.itemsize <= (BLOCK_BYTES_LONG if long_rows_pay else BLOCK_BYTES))
+    return run.linear and run.rows.indices == NULL and run.trace == NULL
 
 
 cdef inline bint one_unit(const Run* run) noexcept nogil:
     return run.net.layers == 1 and run.net.sizes[1] == 1
 
 
-cdef inline bint begin_steps(const Run* run, const floating** x, const double* weight, const double* squares,
+cdef inline Py_ssize_t rows_at_once(const Run* run, bint ordered) noexcept nogil:
+    # of one output: BLOCK, 1, or 0 where rows are better visited one by one, because a row and the weights stay in the
+    # first level of cache while with the next row they don't
+    cdef Py_ssize_t size = run.rows.d * run.itemsize, longest = BLOCK_BYTES
+    if not (in_blocks(run) and one_unit(run)):
+        return 0
+    if from_afar(run, ordered):
+        longest = FAR_BLOCK_BYTES if ordered else 0
+    if size <= longest:
+        return BLOCK
+    return 0 if run.simple and 2 * size <= NEAREST_BYTES < 3 * size else 1
+
+
+cdef inline bint begin_steps(const Run* run, const floating** x, const Block* block, Py_ssize_t size,
                              Steps* steps) noexcept nogil:
     # what a block's steps don't hang on one another for. False if one is visit_rows' own: the scale would be folded, or
     # a row of zeros is passed over
     cdef double scale = run.lazy.scale, summed = run.lazy.summed
     cdef bint passive = passive_aggressive(&run.method), measured = passive or run.method.clip_norm > 0
     cdef Py_ssize_t k
-    for k in range(BLOCK):
+    for k in range(size):
         steps.rate[k] = rate_of(&run.method, run.counters[UPDATES] + 1 + k, run.first)
         steps.keep[k] = kept(&run.method, steps.rate[k], run.method.decay)
-        steps.size[k] = -weight[k] * (1 if passive else steps.rate[k] * run.loss.scale)
-        steps.square[k] = dot(x[k], x[k], run.rows.d, 0) if measured else squares[k]
+        steps.size[k] = -block.weight[k] * (1 if passive else steps.rate[k] * run.loss.scale)
+        steps.square[k] = run.rules.squares[block.row[k]] if run.rules.squares != NULL else 0
+        if measured:
+            steps.square[k] = dot(x[k], x[k], run.rows.d, 0)
         if measured and steps.square[k] == 0 and run.rules.pass_over_zeros:
             return False
         steps.before[k], steps.summed[k] = scale, summed
@@ -64,33 +87,37 @@ cdef inline bint begin_steps(const Run* run, const floating** x, const double* w
     return scale * (1 << FOLD_BELOW_MINUS_LOG2) >= 1
 
 
-cdef inline double step_in_block(const Run* run, Py_ssize_t k, const floating* t, const double* weight,
-                                 const floating* g, bint simple, Steps* steps, floating* m, floating* b, floating* mean,
-                                 floating* a) noexcept nogil:
-    # the k-th step of a block: from m_k = v·x_k come a_k = −λ · weight_k · slope_k / scale and m_i, i > k, b and its
-    # mean as the step leaves them; of simple steps m has b in it. Returns weight · loss
-    cdef floating y = m[k] if simple else <floating>steps.before[k] * m[k] + b[0], slope, moved
-    cdef double value = run.loss.scale * (<double>loss_of_output(&run.loss, y, t[k], &slope) + 0 * <double>y), size
+cdef inline double step_in_block(const Run* run, Py_ssize_t k, const Block* block, const floating* T,
+                                 const floating* g, floating one, Py_ssize_t rows, bint simple, Steps* steps,
+                                 floating* m, floating* b, floating* mean, floating* a) noexcept nogil:
+    # the k-th step of a block of so many rows: from m_k = v·x_k come a_k = −λ · weight_k · slope_k / scale and m_i,
+    # i > k, b and its mean as the step leaves them; of simple steps m has b in it. What does not wait for the slope is
+    # worked out apart from it; `one` is 0 if there is no bias. Returns weight · loss
+    cdef floating y = m[k] if simple else <floating>steps.before[k] * m[k] + b[0], slope, moved, factor
+    cdef double value = run.loss.scale * (<double>loss_of_output(&run.loss, y, T[block.row[k]], &slope) + 0 * <double>y)
+    cdef double size, weight = block.weight[k]
     cdef Py_ssize_t i
     if simple:
         size = -rate_of(&run.method, run.counters[UPDATES] + 1 + k, run.first)
-        a[k] = <floating>(size * run.loss.scale * weight[k]) * slope
-        for i in range(k + 1, BLOCK):
-            m[i] += a[k] * (g[i * (i - 1) // 2 + k] + <floating>run.net.bias)
-        return weight[k] * value
+        factor = <floating>(size * run.loss.scale * weight)
+        a[k] = factor * slope
+        for i in range(k + 1, rows):
+            m[i] += slope * (factor * (g[i * (i - 1) // 2 + k] + one))
+        return weight * value
     slope, size = limited(slope, run.rules.slope_limit), steps.size[k]
     if passive_aggressive(&run.method):
         slope = aggressive(&run.method, value, slope, steps.square[k])
     elif run.method.clip_norm > 0:
-        size *= clipping(run, fabs(weight[k] * run.loss.scale * <double>slope) * sqrt(steps.square[k] + run.net.bias))
-    a[k], moved = <floating>(size / steps.after[k]) * slope, <floating>size * slope
+        size *= clipping(run, fabs(weight * run.loss.scale * <double>slope) * sqrt(steps.square[k] + run.net.bias))
+    factor = <floating>(size / steps.after[k])
+    a[k], moved = factor * slope, <floating>size * slope
     if run.rules.objective:
         steps.unweighted += value
         steps.penalty += price(run, steps.squared_norm, b[0])
         steps.squared_norm = norm_after(steps.squared_norm, steps.keep[k], moved, steps.before[k] * <double>m[k],
                                         steps.square[k])
-    for i in range(k + 1, BLOCK):
-        m[i] += a[k] * g[i * (i - 1) // 2 + k]
+    for i in range(k + 1, rows):
+        m[i] += slope * (factor * g[i * (i - 1) // 2 + k])
     if run.net.bias and not run.bias_apart:
         b[0] += moved
     elif run.net.bias:
@@ -98,7 +125,7 @@ cdef inline double step_in_block(const Run* run, Py_ssize_t k, const floating* t
     if run.mean >= 0 and run.counters[UPDATES] + 1 + k >= run.method.average:
         steps.averaged += 1
         add_to_mean(mean, b, <double>steps.averaged, 1)
-    return weight[k] * value
+    return weight * value
 
 
 cdef void ask_for_rows(const Run* run, const floating* X, const floating* T, const floating* weights,
@@ -121,33 +148,43 @@ cdef void ask_for_rows(const Run* run, const floating* X, const floating* T, con
                 PREFETCH_FAR(run.rules.squares + row)
 
 
-cdef inline bint gather(const Run* run, const floating* X, const floating* T, const floating* weights,
-                        const int64_t* order, Py_ssize_t* place, Py_ssize_t stop, const floating** x, floating* t,
-                        double* weight, double* square) noexcept nogil:
-    # the next BLOCK rows that are to be visited; False if there are fewer
+cdef inline bint next_rows(const Run* run, Block* block, Py_ssize_t size, const floating* weights,
+                           const int64_t* order, Py_ssize_t place, Py_ssize_t stop) noexcept nogil:
+    # the next rows that are to be visited; False if there are fewer than `size` of them
     cdef Py_ssize_t count = 0, row
-    while count < BLOCK:
-        if place[0] >= stop:
+    if weights == NULL and place + size > stop:
+        return False
+    while count < size:
+        if weights != NULL and place >= stop:
             return False
-        row = order[place[0]] if order != NULL else place[0]
-        weight[count] = weights[row] if weights != NULL else 1
-        square[count] = run.rules.squares[row] if run.rules.squares != NULL else 0
-        x[count], t[count] = X + row * run.rows.d, T[row]
-        count += weight[count] != 0 or run.rules.visit_zero_weight
-        place[0] += 1
+        row = order[place] if order != NULL else place
+        place += 1
+        block.row[count], block.behind[count] = row, place
+        block.weight[count] = weights[row] if weights != NULL else 1
+        count += weights == NULL or block.weight[count] != 0 or run.rules.visit_zero_weight
     return True
 
 
-cdef inline void end_steps(Run* run, const Steps* steps, floating* sum_of_iterates, floating* a, const floating** x,
-                           floating mean) noexcept nogil:
+cdef inline void add_to_weights(floating* w, const floating* a, const floating** x, Py_ssize_t size,
+                                Py_ssize_t d) noexcept nogil:
+    # w ← w + Σ_i a_i x_i
+    if size == 1:
+        add_scaled(w, a[0], x[0], d)
+    else:
+        add_block(w, <floating>1, a, x, d, NULL)
+
+
+cdef inline void end_steps(Run* run, const Steps* steps, floating* sum_of_iterates, const floating* a,
+                           const floating** x, Py_ssize_t size, floating mean) noexcept nogil:
     # what a block's steps have made of the scale, the mean and the objective
-    cdef Py_ssize_t k, last = BLOCK - 1
-    run.lazy.scale = steps.after[last]
+    cdef Py_ssize_t k
+    cdef floating summed[BLOCK]
+    run.lazy.scale = steps.after[size - 1]
     if run.mean >= 0 and steps.averaged > run.counters[AVERAGED]:
-        run.lazy.summed = steps.summed[last] + steps.after[last]
-        for k in range(BLOCK):
-            a[k] *= <floating>steps.summed[k]
-        add_block(sum_of_iterates, <floating>1, a, x, run.rows.d, NULL)
+        run.lazy.summed = steps.summed[size - 1] + steps.after[size - 1]
+        for k in range(size):
+            summed[k] = a[k] * <floating>steps.summed[k]
+        add_to_weights(sum_of_iterates, summed, x, size, run.rows.d)
         if run.net.bias:
             sum_of_iterates[run.rows.d] = mean
         run.counters[AVERAGED] = steps.averaged
@@ -159,56 +196,92 @@ cdef inline void end_steps(Run* run, const Steps* steps, floating* sum_of_iterat
 
 cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, floating* state, const floating* X, const floating* T,
                                     const floating* weights, const int64_t* order, Py_ssize_t start, Py_ssize_t stop,
-                                    bint simple) noexcept nogil:
-    # BLOCK steps at once, and the same steps: with a_i = −λ_i · weight_i · slope_i, one after another for k = 0, 1, …
+                                    Py_ssize_t size, bint simple) noexcept nogil:
+    # `size` steps at once, 1 or BLOCK, and the same steps: with a_i = −λ_i · weight_i · slope_i, for k = 0, 1, …
     #     y_k = w·x_k + b + Σ_{i<k} a_i (x_i·x_k + 1),   and at the end   w ← w + Σ_i a_i x_i,   b ← b + Σ_i a_i.
-    # Where the steps shrink the weights w = scale · v, it is the scale that shrinks, and a_i is divided by it.
+    # Where the steps shrink the weights w = scale · v, it is the scale that shrinks, and a_i is divided by it. The
+    # weights are moved when the next block is there: one row and the next are swept over at once, so that the weights
+    # are read once for both.
     # Returns the place that it reached. Fewer rows, a block with anything that is not finite, and one that begin_steps
     # does not take are left to visit_rows, which names the row.
-    cdef Py_ssize_t k, place = start, reached = start, seen = start, d = run.rows.d
-    cdef const floating* x[BLOCK]
-    cdef const floating* next[BLOCK]
-    cdef floating t[2 * BLOCK]
-    cdef double weight[2 * BLOCK]
-    cdef double square[2 * BLOCK]
+    cdef Py_ssize_t k, reached = start, d = run.rows.d, last = size - 1
+    cdef const floating* places[3 * BLOCK]
+    cdef const floating** x = places                    # the rows of the block before, of this and of the one behind
+    cdef const floating** here = places + BLOCK
+    cdef const floating** behind = places + 2 * BLOCK
     cdef floating m[BLOCK]
     cdef floating a[BLOCK]
     cdef floating g[PAIRS]
-    cdef floating b = 0, mean = 0
+    cdef floating one = run.net.bias, b = w[d] if run.net.bias else 0, mean = 0
     cdef floating* sum_of_iterates = state + run.mean * run.net.size
-    cdef double loss_sum
+    cdef double loss_sum, weight_sum
     cdef Steps steps
-    cdef bint far = from_afar(run, order != NULL), ahead = d * sizeof(floating) <= AHEAD_BYTES
+    cdef Block[2] blocks
+    cdef Block* block = &blocks[0]
+    cdef Block* coming = &blocks[1]
+    cdef bint far = from_afar(run, order != NULL), near = d * <Py_ssize_t>sizeof(floating) <= AHEAD_BYTES, more
     cdef Py_ssize_t asked = min(MOST_ASKED, 1 + ASKED_BYTES // (d * <Py_ssize_t>sizeof(floating)))
-    cdef bint more = gather(run, X, T, weights, order, &place, stop, next, t + BLOCK, weight + BLOCK,
-                            square + BLOCK)
+    memset(&steps, 0, sizeof(steps))
+    more = next_rows(run, block, size, weights, order, start, stop)
+    for k in range(size):                               # as if after a block that moved nothing
+        x[k], a[k] = w, 0
+        here[k] = X + block.row[k] * d if more else w
     while more:
-        memcpy(x, next, sizeof(x))
-        memcpy(t, t + BLOCK, BLOCK * sizeof(floating))
-        memcpy(weight, weight + BLOCK, BLOCK * sizeof(double))
-        if not simple and not begin_steps(run, x, weight, square + BLOCK, &steps):
-            return reached
-        if run.net.bias:
-            b = w[d]
-            mean = sum_of_iterates[d] if run.mean >= 0 else 0
-        if far and ahead:
-            ask_for_rows(run, X, T, weights, order, min(seen + asked, stop), min(place + asked, stop))
-        seen = place
-        more = gather(run, X, T, weights, order, &place, stop, next, t + BLOCK, weight + BLOCK, square + BLOCK)
-        block_sums(w, x, d, b if simple else 0, m, g, &next[0] if far or ahead else &x[0], ahead)
-        loss_sum = step_in_block(run, 0, t, weight, g, simple, &steps, m, &b, &mean, a)
-        loss_sum += step_in_block(run, 1, t, weight, g, simple, &steps, m, &b, &mean, a)
-        loss_sum += step_in_block(run, 2, t, weight, g, simple, &steps, m, &b, &mean, a)
-        loss_sum += step_in_block(run, 3, t, weight, g, simple, &steps, m, &b, &mean, a)
+        if not simple and not begin_steps(run, here, block, size, &steps):
+            break
+        more = next_rows(run, coming, size, weights, order, block.behind[last], stop)
+        for k in range(size):
+            behind[k] = X + coming.row[k] * d if more else here[k]
+        if far and near and order != NULL:
+            ask_for_rows(run, X, T, weights, order, min(reached + asked, stop), min(block.behind[last] + asked, stop))
+        if size == 1 and a[0] == <floating>0:
+            m[0] = dot(w, here[0], d, b if simple else 0)
+        elif size == 1:
+            m[0] = row_sweep(w, a[0], x[0], here[0], behind[0] if far and not near else NULL, d, b if simple else 0)
+        else:
+            add_block(w, <floating>1, a, x, d, here if far and not near else NULL)
+            block_sums(w, here, d, b if simple else 0, m, g, behind if far else NULL, near)
+        if not simple and run.mean >= 0 and run.net.bias:
+            mean = sum_of_iterates[d]
+        loss_sum, weight_sum = step_in_block(run, 0, block, T, g, one, size, simple, &steps, m, &b, &mean, a), 0
+        if size == BLOCK:
+            loss_sum += step_in_block(run, 1, block, T, g, one, size, simple, &steps, m, &b, &mean, a)
+            loss_sum += step_in_block(run, 2, block, T, g, one, size, simple, &steps, m, &b, &mean, a)
+            loss_sum += step_in_block(run, 3, block, T, g, one, size, simple, &steps, m, &b, &mean, a)
         if not isfinite(loss_sum):
             return reached
-        add_block(w, <floating>1, a, x, d, &next[0] if far and not ahead else NULL)
+        for k in range(size):
+            weight_sum += block.weight[k]
+            if simple:
+                b += one * a[k]
         if run.net.bias:
-            w[d] = b + ((a[0] + a[1]) + (a[2] + a[3])) if simple else b
+            w[d] = b
         if not simple:
-            end_steps(run, &steps, sum_of_iterates, a, x, mean)
+            end_steps(run, &steps, sum_of_iterates, a, here, size, mean)
         run.totals[LOSS] += loss_sum
-        run.totals[WEIGHT] += (weight[0] + weight[1]) + (weight[2] + weight[3])
-        run.counters[UPDATES] += BLOCK
-        reached = seen
+        run.totals[WEIGHT] += weight_sum
+        run.counters[UPDATES] += size
+        reached = block.behind[last]
+        if size == BLOCK:
+            x, here, behind, block, coming = here, behind, x, coming, block
+        else:                                           # so that what there is of a row stays in registers
+            x[0], here[0] = here[0], behind[0]
+            block.row[0], block.behind[0], block.weight[0] = coming.row[0], coming.behind[0], coming.weight[0]
+    if reached > start:
+        add_to_weights(w, a, x, size, d)
     return reached
+
+
+cdef Py_ssize_t visit_at_once(Run* run, floating* w, floating* state, const floating* X, const floating* T,
+                              const floating* weights, const int64_t* order, Py_ssize_t start, Py_ssize_t stop,
+                              Py_ssize_t size) noexcept nogil:
+    # visit_blocks, in the forms that are compiled of it
+    cdef bint simple = run.simple and run.method.clip_norm == 0
+    if size == 1 and simple:
+        return visit_blocks(run, w, state, X, T, weights, order, start, stop, 1, True)
+    elif size == 1:
+        return visit_blocks(run, w, state, X, T, weights, order, start, stop, 1, False)
+    elif simple:
+        return visit_blocks(run, w, state, X, T, weights, order, start, stop, BLOCK, True)
+    else:
+        return visit_blocks(run, w, state, X, T, weights, order, start, stop, BLOCK, False)

@@ -3,7 +3,7 @@
 A model is a network of layers, a linear one of a single layer; its parameters are one flat vector, layer by layer W
 row by row and then, if it has one, the bias. The twin of the passes in NumPy is ``fastgd.reference``, name by name.
 
-Chapters: ``_lanes.h`` and ``_gather.h`` (dot product and scaled sum), ``_rows.pxi`` (dense and sparse rows),
+Chapters: ``_lanes.h``, ``_blocks.h``, ``_gather.h`` (dot products and scaled sums), ``_rows.pxi`` (dense, sparse rows),
 ``_math.pxi``, ``_losses.pxi``, ``_activations.pxi``, ``_network.pxi`` (forward and backward), ``_optimizers.pxi`` (the
 move of a coordinate; schedules), ``_lazy.pxi`` and ``_idle.pxi`` (what sparse rows need not touch), ``_training.pxi``
 (the per-sample loop), ``_blocks.pxi`` and ``_unit_blocks.pxi`` (several rows at once), ``_across_units.pxi`` (narrow

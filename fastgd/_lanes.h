@@ -6,7 +6,6 @@
    arrays: gcc 12 keeps some of them on the stack, and takes up to twice as long for it. */
 
 #ifndef UNROLL
-enum { BLOCK = 4, PAIRS = BLOCK * (BLOCK - 1) / 2 };
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #elif defined(__GNUC__)
@@ -217,134 +216,7 @@ static inline void NAME(add_scaled)(REAL *w, REAL c, const REAL *x, ptrdiff_t n)
     for (; j < n; j++) w[j] += c * x[j];
 }
 
-/* For a block of BLOCK rows x_i: m_i = w·x_i + start and g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2 + k]. Each part
-   of the lanes has its turn, so that all sums stay in registers. The rows that come next are asked for ahead, being
-   too many streams for the hardware to foresee: all of them if `near`, into the first level of cache, else the first
-   half, and add_block asks for the others. */
-static inline void NAME(block_sums)(const REAL *w, const REAL *const *x, ptrdiff_t n, REAL start, REAL *m, REAL *g,
-                                    const REAL *const *next, int near) {
-    ptrdiff_t j = 0;
-    lanes M[BLOCK], G[PAIRS];
-    for (size_t p = 0; p < 32 / sizeof(part); p++) {
-        part a[BLOCK], b[PAIRS];
-        UNROLL for (int i = 0; i < BLOCK; i++) a[i] = (part){0};
-        UNROLL for (int i = 0; i < PAIRS; i++) b[i] = (part){0};
-        for (j = 0; j + LANES <= n; j += LANES) {
-            const ptrdiff_t turn = (j / LANES) & 1; /* a line of 64 bytes is two lanes: half of the rows in turn */
-            if (near) {
-                PREFETCH(next[turn] + j);
-                PREFETCH(next[turn + 2] + j);
-            } else {
-                PREFETCH_FAR(next[turn] + j);
-            }
-            UNROLL for (int i = 0; i < BLOCK; i++) {
-                const part xi = *(const part *)(x[i] + j + p * PER);
-                a[i] += *(const part *)(w + j + p * PER) * xi;
-                UNROLL for (int k = 0; k < i; k++)
-                    b[i * (i - 1) / 2 + k] += xi * *(const part *)(x[k] + j + p * PER);
-            }
-        }
-        UNROLL for (int i = 0; i < BLOCK; i++) M[i].p[p] = a[i];
-        UNROLL for (int i = 0; i < PAIRS; i++) G[i].p[p] = b[i];
-    }
-    UNROLL for (int i = 0; i < BLOCK; i++) m[i] = start + NAME(halve)(M[i]);
-    UNROLL for (int i = 0; i < PAIRS; i++) g[i] = NAME(halve)(G[i]);
-    if (LANES == 8 && n - j >= 4) {
-        UNROLL for (int i = 0; i < BLOCK; i++) {
-            m[i] += NAME(dot_of_four)(w + j, x[i] + j);
-            UNROLL for (int k = 0; k < i; k++) g[i * (i - 1) / 2 + k] += NAME(dot_of_four)(x[i] + j, x[k] + j);
-        }
-        j += 4;
-    }
-    for (; j < n; j++)
-        UNROLL for (int i = 0; i < BLOCK; i++) {
-            m[i] += w[j] * x[i][j];
-            UNROLL for (int k = 0; k < i; k++) g[i * (i - 1) / 2 + k] += x[i][j] * x[k][j];
-        }
-}
-
-/* m_i = w·x_i + start alone, for two rows of weights at once: the block's rows are then read half as often */
-static inline void NAME(block_dots)(const REAL *w, const REAL *v, const REAL *const *x, ptrdiff_t n, REAL *m,
-                                    REAL *q) {
-    ptrdiff_t j = 0;
-    lanes M[BLOCK], Q[BLOCK];
-    for (size_t p = 0; p < 32 / sizeof(part); p++) {
-        part a[BLOCK], b[BLOCK];
-        UNROLL for (int i = 0; i < BLOCK; i++) a[i] = b[i] = (part){0};
-        for (j = 0; j + LANES <= n; j += LANES) {
-            const part wj = *(const part *)(w + j + p * PER), vj = *(const part *)(v + j + p * PER);
-            UNROLL for (int i = 0; i < BLOCK; i++) {
-                part xi = *(const part *)(x[i] + j + p * PER);
-                IN_REGISTER(xi);
-                a[i] += wj * xi;
-                b[i] += vj * xi;
-            }
-        }
-        UNROLL for (int i = 0; i < BLOCK; i++) M[i].p[p] = a[i], Q[i].p[p] = b[i];
-    }
-    UNROLL for (int i = 0; i < BLOCK; i++) {
-        ptrdiff_t k = j;
-        m[i] = NAME(halve)(M[i]);
-        q[i] = NAME(halve)(Q[i]);
-        if (LANES == 8 && n - k >= 4) {
-            m[i] += NAME(dot_of_four)(w + k, x[i] + k);
-            q[i] += NAME(dot_of_four)(v + k, x[i] + k);
-            k += 4;
-        }
-        for (; k < n; k++) {
-            m[i] += w[k] * x[i][k];
-            q[i] += v[k] * x[i][k];
-        }
-    }
-}
-
-/* w_j ← keep w_j + Σ_i c_i x_ij; where `keep` is 1 as written, the compiler leaves it out. Unless `next` is NULL, the
-   rows of the next block that block_sums did not ask for are asked for. */
-static inline void NAME(add_block)(REAL *w, REAL keep, const REAL *c_given, const REAL *const *x_given, ptrdiff_t n,
-                                   const REAL *const *next) {
-    REAL c[BLOCK]; /* copies that nothing written to w could change */
-    const REAL *x[BLOCK];
-    ptrdiff_t j = 0;
-    UNROLL for (int i = 0; i < BLOCK; i++) c[i] = c_given[i], x[i] = x_given[i];
-    for (; j + PER <= n; j += PER) {
-        if (next) PREFETCH_FAR(next[2 + ((j / LANES) & 1)] + j);
-        part sum = keep * *(part *)(w + j);
-        UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * *(const part *)(x[i] + j);
-        *(part *)(w + j) = sum;
-    }
-#if defined(__GNUC__)
-    if (LANES == 8 && n - j >= 4) {
-        four sum = keep * *(four *)(w + j);
-        UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * *(const four *)(x[i] + j);
-        *(four *)(w + j) = sum;
-        j += 4;
-    }
-#endif
-    for (; j < n; j++) {
-        REAL sum = keep * w[j];
-        UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * x[i][j];
-        w[j] = sum;
-    }
-}
-
-/* w ← w + Σ_i c_i x_i over two rows */
-static inline void NAME(add_two)(REAL *w, REAL c, const REAL *x, REAL e, const REAL *z, ptrdiff_t n) {
-    ptrdiff_t j = 0;
-    for (; j + PER <= n; j += PER)
-        *(part *)(w + j) = *(part *)(w + j) + c * *(const part *)(x + j) + e * *(const part *)(z + j);
-    for (; j < n; j++) w[j] = w[j] + c * x[j] + e * z[j];
-}
-
-/* the same over three */
-static inline void NAME(add_three)(REAL *w, REAL c, const REAL *x, REAL e, const REAL *z, REAL f, const REAL *v,
-                                   ptrdiff_t n) {
-    ptrdiff_t j = 0;
-    for (; j + PER <= n; j += PER)
-        *(part *)(w + j) = *(part *)(w + j) + c * *(const part *)(x + j) + e * *(const part *)(z + j)
-                           + f * *(const part *)(v + j);
-    for (; j < n; j++) w[j] = w[j] + c * x[j] + e * z[j] + f * v[j];
-}
-
+#include "_blocks.h"
 #include "_few_units.h"
 
 #undef part

@@ -70,10 +70,16 @@ cdef extern from *:
     float rounded_f32(float product) noexcept nogil
     void add_scaled_f64(double* w, double c, const double* x, Py_ssize_t n) noexcept nogil
     void add_scaled_f32(float* w, float c, const float* x, Py_ssize_t n) noexcept nogil
+    void block_products_f64(const double** x, Py_ssize_t n, double* g) noexcept nogil
+    void block_products_f32(const float** x, Py_ssize_t n, float* g) noexcept nogil
     void block_sums_f64(const double* w, const double** x, Py_ssize_t n, double start, double* m, double* g,
                         const double** next, bint near) noexcept nogil
     void block_sums_f32(const float* w, const float** x, Py_ssize_t n, float start, float* m, float* g,
                         const float** next, bint near) noexcept nogil
+    double row_sweep_f64(double* w, double c, const double* x, const double* next, const double* later, Py_ssize_t n,
+                         double start) noexcept nogil
+    float row_sweep_f32(float* w, float c, const float* x, const float* next, const float* later, Py_ssize_t n,
+                        float start) noexcept nogil
     void block_dots_f64(const double* w, const double* v, const double** x, Py_ssize_t n, double* m,
                         double* q) noexcept nogil
     void block_dots_f32(const float* w, const float* v, const float** x, Py_ssize_t n, float* m,
@@ -187,13 +193,30 @@ cdef inline void add_scaled(floating* w, floating c, const floating* x, Py_ssize
         add_scaled_f32(w, c, x, n)
 
 
+cdef inline void block_products(const floating** x, Py_ssize_t n, floating* g_out) noexcept nogil:
+    # g_ik = x_i·x_k for k < i, at i (i − 1) / 2 + k
+    if floating is double:
+        block_products_f64(x, n, g_out)
+    else:
+        block_products_f32(x, n, g_out)
+
+
 cdef inline void block_sums(const floating* w, const floating** x, Py_ssize_t n, floating start, floating* m_out,
                             floating* g_out, const floating** next, bint near) noexcept nogil:
-    # m_i = w·x_i + start and g_ik = x_i·x_k for k < i, at i (i − 1) / 2 + k; rows of `next` are asked for ahead
+    # m_i = start + w·x_i, and g as above; rows of `next` are asked for ahead, or none of NULL
     if floating is double:
         block_sums_f64(w, x, n, start, m_out, g_out, next, near)
     else:
         block_sums_f32(w, x, n, start, m_out, g_out, next, near)
+
+
+cdef inline floating row_sweep(floating* w, floating c, const floating* x, const floating* next, const floating* later,
+                               Py_ssize_t n, floating start) noexcept nogil:
+    # w ← w + c x and start + w·next, while the row `later` is asked for, unless it is NULL
+    if floating is double:
+        return row_sweep_f64(w, c, x, next, later, n, start)
+    else:
+        return row_sweep_f32(w, c, x, next, later, n, start)
 
 
 cdef inline void block_dots(const floating* w, const floating* v, const floating** x, Py_ssize_t n, floating* m_out,

@@ -97,7 +97,7 @@ cdef void plan(Run* run) noexcept:
     run.simple = (run.linear and run.method.decay == 0 and run.method.bias_decay == 0 and run.mean < 0
                   and not passive_aggressive(&run.method) and not run.rules.given)
     run.bias_apart = run.method.bias_decay != 0 or run.rules.intercept_decay != 1 or run.rules.bias_pull != 0
-    if in_blocks(run, True) and one_unit(run) and (run.method.decay > 0 or run.mean >= 0):
+    if in_blocks(run) and one_unit(run) and (run.method.decay > 0 or run.mean >= 0):
         run.lazy.kind = SCALED
     run.rules.slope_limit /= run.loss.scale
     run.rules.price_before_l1 &= run.paid != NULL and priced(run)
@@ -324,14 +324,13 @@ cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating
                            const floating* X, const floating* T, const floating* weights, const int64_t* order,
                            Py_ssize_t start, Py_ssize_t stop, bint close, floating* path_out) noexcept nogil:
     # a pass that undoes itself: returns −1, or the place of the row that was not finite with all as it was before
-    cdef Py_ssize_t size = run.net.size, end = stop, reached, finite
+    cdef Py_ssize_t size = run.net.size, end = stop, reached, finite, at_once
     cdef floating* params_before = work + run.net.sizes[0] * <Py_ssize_t>(sizeof(int64_t) // sizeof(floating))
     cdef floating* state_before = params_before + size
     cdef floating* gradient_before = state_before + run.slots * size
     cdef floating* outputs = gradient_before + (0 if run.direct else size)
     cdef int64_t[5] counters
     cdef double[TOTALS] totals
-    cdef bint far_and_ordered
     run.idle.seen = <int64_t*>work
     memcpy(params_before, params, size * sizeof(floating))
     memcpy(state_before, state, run.slots * size * sizeof(floating))
@@ -347,13 +346,10 @@ cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating
         run.powers[1] = whole_power(run.method.numbers[1], run.first)
     open_lazy(run, params, state)
     measure(run, params)
-    far_and_ordered = order != NULL and from_afar(run, True)
-    if in_blocks(run, far_and_ordered) and one_unit(run):
+    at_once = rows_at_once(run, order != NULL)
+    if at_once > 0:
         while reached < end:
-            if run.simple and run.method.clip_norm == 0:
-                reached = visit_blocks(run, params, state, X, T, weights, order, reached, stop, True)
-            else:
-                reached = visit_blocks(run, params, state, X, T, weights, order, reached, stop, False)
+            reached = visit_at_once(run, params, state, X, T, weights, order, reached, stop, at_once)
             end = min(reached + BLOCK, stop)
             reached = visit_rows(run, params, state, gradient, outputs, outputs + run.net.units, X, T, weights, order,
                                  reached, end, path_out)

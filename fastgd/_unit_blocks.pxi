@@ -5,37 +5,10 @@
 #     z_j = S W x_j + b + Σ_{i<j} a_i x_i·x_j,   and then   a_i ← keep_j a_i,   S ← keep_j S,   b ← b + κ (a_j − λ ν),
 # and at the end   W_k ← S W_k + Σ_i a_ik x_i. What is above the first layer moves at every step. κ and ν: see rules.py.
 
-cdef enum:
-    ROWS = 2 * BLOCK                # at once in networks whose weights leave the first level of cache, else BLOCK
-    ROW_PAIRS = ROWS * (ROWS - 1) // 2
-
-
-cdef struct Block:
-    Py_ssize_t size
-    Py_ssize_t[ROWS] row
-    Py_ssize_t[ROWS] behind         # the place behind each row in the order
-    double[ROWS] weight
-
-
 cdef inline bint units_in_blocks(const Run* run) noexcept nogil:
     # of what blocks take, one output alone is averaged, clipped by norm, aggressive or has a bias that decays
-    return (in_blocks(run, not one_unit(run)) and run.mean < 0 and run.method.clip_norm == 0
-            and run.method.bias_decay == 0 and not passive_aggressive(&run.method))
-
-
-cdef inline bint next_rows(const Run* run, Block* block, const floating* weights, const int64_t* order,
-                           Py_ssize_t place, Py_ssize_t stop) noexcept nogil:
-    # the next rows that are to be visited; False if there are fewer than a block of them
-    cdef Py_ssize_t count = 0, row
-    while count < block.size:
-        if place >= stop:
-            return False
-        row = order[place] if order != NULL else place
-        place += 1
-        block.row[count], block.behind[count] = row, place
-        block.weight[count] = weights[row] if weights != NULL else 1
-        count += block.weight[count] != 0 or run.rules.visit_zero_weight
-    return True
+    return (in_blocks(run) and not one_unit(run) and run.rows.d * run.itemsize <= UNITS_BYTES and run.mean < 0
+            and run.method.clip_norm == 0 and run.method.bias_decay == 0 and not passive_aggressive(&run.method))
 
 
 cdef inline Py_ssize_t pair(Py_ssize_t i, Py_ssize_t k) noexcept nogil:
@@ -45,15 +18,11 @@ cdef inline Py_ssize_t pair(Py_ssize_t i, Py_ssize_t k) noexcept nogil:
 
 cdef inline void products_of_rows(const floating** x, Py_ssize_t size, Py_ssize_t n, floating* g_out) noexcept nogil:
     cdef Py_ssize_t i, k
-    cdef floating p[BLOCK]
     cdef floating q[PAIRS]
-    cdef const floating* next[BLOCK]
-    for i in range(BLOCK):
-        next[i] = x[i] + size * n           # where rows are visited in order
-    block_sums(x[0], x, n, <floating>0, p, g_out, next, False)
+    block_products(x, n, g_out)
     if size == BLOCK:
         return
-    block_sums(x[0], x + BLOCK, n, <floating>0, p, q, x + BLOCK, True)
+    block_products(x + BLOCK, n, q)
     for i in range(BLOCK):
         for k in range(i):
             g_out[pair(BLOCK + i, BLOCK + k)] = q[pair(i, k)]
@@ -191,7 +160,7 @@ cdef Py_ssize_t visit_unit_blocks(Run* run, floating* params, floating* outputs,
                                   const floating* X, const floating* T, const floating* weights, const int64_t* order,
                                   Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
     # Returns the place that it reached. Fewer rows, and a row with anything that is not finite, are left to visit_rows.
-    cdef Py_ssize_t i, d = run.net.sizes[0], m = run.net.sizes[1]
+    cdef Py_ssize_t i, d = run.net.sizes[0], m = run.net.sizes[1], size = BLOCK
     cdef const floating* x[ROWS]
     cdef floating g[ROW_PAIRS]
     cdef floating* z = block_work
@@ -199,18 +168,19 @@ cdef Py_ssize_t visit_unit_blocks(Run* run, floating* params, floating* outputs,
     cdef Block block
     cdef bint finite = True
     cdef double kept_so_far
-    block.size = ROWS if run.net.layers > 1 and d * m * run.itemsize > NEAREST_BYTES else BLOCK
-    while finite and next_rows(run, &block, weights, order, start, stop):
-        for i in range(block.size):
+    if run.net.layers > 1 and d * m * run.itemsize > NEAREST_BYTES:
+        size = ROWS
+    while finite and next_rows(run, &block, size, weights, order, start, stop):
+        for i in range(size):
             x[i] = X + block.row[i] * d
-        memset(a, 0, block.size * m * sizeof(floating))
-        products_of_rows(x, block.size, d, g)
-        sums_of_units(&run.net, params, x, block.size, z)
+        memset(a, 0, size * m * sizeof(floating))
+        products_of_rows(x, size, d, g)
+        sums_of_units(&run.net, params, x, size, z)
         kept_so_far = 1
-        for i in range(block.size):
+        for i in range(size):
             finite = step_of_units(run, i, &block, T, g, params, outputs, deltas, z, a, &kept_so_far)
             if not finite:
                 break
             start = block.behind[i]
-        move_units(&run.net, params, <floating>kept_so_far, a, x, block.size)
+        move_units(&run.net, params, <floating>kept_so_far, a, x, size)
     return start

@@ -1,0 +1,204 @@
+/* Loops over features for a block of BLOCK rows x_i. As in _lanes.h, which includes this, the order of every addition
+   is written here. */
+
+#ifndef PAIRS
+enum { BLOCK = 4 };
+#define PAIRS (BLOCK * (BLOCK - 1) / 2)
+#endif
+
+/* g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2 + k]. Each part of the lanes has its turn, so that all sums stay in
+   registers. */
+static inline void NAME(block_products)(const REAL *const *x, ptrdiff_t n, REAL *g) {
+    ptrdiff_t j = 0;
+    lanes G[PAIRS];
+    for (size_t p = 0; p < 32 / sizeof(part); p++) {
+        part b[PAIRS];
+        UNROLL for (int i = 0; i < PAIRS; i++) b[i] = (part){0};
+        for (j = 0; j + LANES <= n; j += LANES)
+            UNROLL for (int i = 1; i < BLOCK; i++) {
+                const part xi = *(const part *)(x[i] + j + p * PER);
+                UNROLL for (int k = 0; k < i; k++)
+                    b[i * (i - 1) / 2 + k] += xi * *(const part *)(x[k] + j + p * PER);
+            }
+        UNROLL for (int i = 0; i < PAIRS; i++) G[i].p[p] = b[i];
+    }
+    UNROLL for (int i = 0; i < PAIRS; i++) g[i] = NAME(halve)(G[i]);
+    if (LANES == 8 && n - j >= 4) {
+        UNROLL for (int i = 1; i < BLOCK; i++)
+            UNROLL for (int k = 0; k < i; k++) g[i * (i - 1) / 2 + k] += NAME(dot_of_four)(x[i] + j, x[k] + j);
+        j += 4;
+    }
+    for (; j < n; j++)
+        UNROLL for (int i = 1; i < BLOCK; i++)
+            UNROLL for (int k = 0; k < i; k++) g[i * (i - 1) / 2 + k] += x[i][j] * x[k][j];
+}
+
+/* m_i = start + w·x_i, and g as above. Unless `next` is NULL, the rows that come next are asked for ahead, being too many
+   streams for the hardware to foresee: all of them if `near`, into the first level of cache, else the first half, and
+   add_block asks for the others. */
+static inline void NAME(block_sums)(const REAL *w, const REAL *const *x, ptrdiff_t n, REAL start, REAL *m, REAL *g,
+                                    const REAL *const *next, int near) {
+    ptrdiff_t j = 0;
+    lanes M[BLOCK], G[PAIRS];
+    for (size_t p = 0; p < 32 / sizeof(part); p++) {
+        part a[BLOCK], b[PAIRS];
+        UNROLL for (int i = 0; i < BLOCK; i++) a[i] = (part){0};
+        UNROLL for (int i = 0; i < PAIRS; i++) b[i] = (part){0};
+        for (j = 0; j + LANES <= n; j += LANES) {
+            const ptrdiff_t turn = (j / LANES) & 1; /* a line of 64 bytes is two lanes: half of the rows in turn */
+            if (next && near) {
+                PREFETCH(next[turn] + j);
+                PREFETCH(next[turn + 2] + j);
+            } else if (next) {
+                PREFETCH_FAR(next[turn] + j);
+            }
+            UNROLL for (int i = 0; i < BLOCK; i++) {
+                const part xi = *(const part *)(x[i] + j + p * PER);
+                a[i] += *(const part *)(w + j + p * PER) * xi;
+                UNROLL for (int k = 0; k < i; k++)
+                    b[i * (i - 1) / 2 + k] += xi * *(const part *)(x[k] + j + p * PER);
+            }
+        }
+        UNROLL for (int i = 0; i < BLOCK; i++) M[i].p[p] = a[i];
+        UNROLL for (int i = 0; i < PAIRS; i++) G[i].p[p] = b[i];
+    }
+    UNROLL for (int i = 0; i < BLOCK; i++) m[i] = start + NAME(halve)(M[i]);
+    UNROLL for (int i = 0; i < PAIRS; i++) g[i] = NAME(halve)(G[i]);
+    if (LANES == 8 && n - j >= 4) {
+        UNROLL for (int i = 0; i < BLOCK; i++) {
+            m[i] += NAME(dot_of_four)(w + j, x[i] + j);
+            UNROLL for (int k = 0; k < i; k++) g[i * (i - 1) / 2 + k] += NAME(dot_of_four)(x[i] + j, x[k] + j);
+        }
+        j += 4;
+    }
+    for (; j < n; j++)
+        UNROLL for (int i = 0; i < BLOCK; i++) {
+            m[i] += w[j] * x[i][j];
+            UNROLL for (int k = 0; k < i; k++) g[i * (i - 1) / 2 + k] += x[i][j] * x[k][j];
+        }
+}
+
+/* w ← w + c x over one `lanes` of numbers, and of these weights, while they are at hand, sum + w·next, lane by lane */
+static inline lanes NAME(sweep_lanes)(lanes sum, REAL *w, REAL c, const REAL *x, const REAL *next) {
+    for (size_t k = 0; k < 32 / sizeof(part); k++) {
+        const part v = *(const part *)(w + k * PER) + c * *(const part *)(x + k * PER);
+        *(part *)(w + k * PER) = v;
+        sum.p[k] += v * *(const part *)(next + k * PER);
+    }
+    return sum;
+}
+
+/* w ← w + c x, and of these weights start + w·next. Unless `later` is NULL, the row there is asked for, into the
+   second level of cache. */
+static inline REAL NAME(row_sweep)(REAL *w, REAL c, const REAL *x, const REAL *next, const REAL *later, ptrdiff_t n,
+                                   REAL start) {
+    ptrdiff_t j = 0;
+    lanes s0 = {{{0}}}, s1 = {{{0}}}, s2 = {{{0}}}, s3 = {{{0}}};
+    for (; j + 4 * LANES <= n; j += 4 * LANES) {
+        if (later) {
+            PREFETCH_FAR(later + j);
+            PREFETCH_FAR(later + j + 2 * LANES);
+        }
+        s0 = NAME(sweep_lanes)(s0, w + j, c, x + j, next + j);
+        s1 = NAME(sweep_lanes)(s1, w + j + LANES, c, x + j + LANES, next + j + LANES);
+        s2 = NAME(sweep_lanes)(s2, w + j + 2 * LANES, c, x + j + 2 * LANES, next + j + 2 * LANES);
+        s3 = NAME(sweep_lanes)(s3, w + j + 3 * LANES, c, x + j + 3 * LANES, next + j + 3 * LANES);
+    }
+    s0 = NAME(plus)(NAME(plus)(s0, s2), NAME(plus)(s1, s3));
+    for (; j + LANES <= n; j += LANES) s0 = NAME(sweep_lanes)(s0, w + j, c, x + j, next + j);
+#if defined(__GNUC__)
+    if (LANES == 8 && n - j >= 4) {
+        const four v = *(const four *)(w + j) + c * *(const four *)(x + j), u = v * *(const four *)(next + j);
+        *(four *)(w + j) = v;
+        start += (u[0] + u[2]) + (u[1] + u[3]);
+        j += 4;
+    }
+#endif
+    for (; j < n; j++) {
+        w[j] += c * x[j];
+        start += w[j] * next[j];
+    }
+    return NAME(halve)(s0) + start;
+}
+
+/* m_i = w·x_i and q_i = v·x_i: for two rows of weights at once the block's rows are read half as often */
+static inline void NAME(block_dots)(const REAL *w, const REAL *v, const REAL *const *x, ptrdiff_t n, REAL *m,
+                                    REAL *q) {
+    ptrdiff_t j = 0;
+    lanes M[BLOCK], Q[BLOCK];
+    for (size_t p = 0; p < 32 / sizeof(part); p++) {
+        part a[BLOCK], b[BLOCK];
+        UNROLL for (int i = 0; i < BLOCK; i++) a[i] = b[i] = (part){0};
+        for (j = 0; j + LANES <= n; j += LANES) {
+            const part wj = *(const part *)(w + j + p * PER), vj = *(const part *)(v + j + p * PER);
+            UNROLL for (int i = 0; i < BLOCK; i++) {
+                part xi = *(const part *)(x[i] + j + p * PER);
+                IN_REGISTER(xi);
+                a[i] += wj * xi;
+                b[i] += vj * xi;
+            }
+        }
+        UNROLL for (int i = 0; i < BLOCK; i++) M[i].p[p] = a[i], Q[i].p[p] = b[i];
+    }
+    UNROLL for (int i = 0; i < BLOCK; i++) {
+        ptrdiff_t k = j;
+        m[i] = NAME(halve)(M[i]);
+        q[i] = NAME(halve)(Q[i]);
+        if (LANES == 8 && n - k >= 4) {
+            m[i] += NAME(dot_of_four)(w + k, x[i] + k);
+            q[i] += NAME(dot_of_four)(v + k, x[i] + k);
+            k += 4;
+        }
+        for (; k < n; k++) {
+            m[i] += w[k] * x[i][k];
+            q[i] += v[k] * x[i][k];
+        }
+    }
+}
+
+/* w_j ← keep w_j + Σ_i c_i x_ij; where `keep` is 1 as written, the compiler leaves it out. Unless `next` is NULL, the
+   rows of the next block that block_sums did not ask for are asked for. */
+static inline void NAME(add_block)(REAL *w, REAL keep, const REAL *c_given, const REAL *const *x_given, ptrdiff_t n,
+                                   const REAL *const *next) {
+    REAL c[BLOCK]; /* copies that nothing written to w could change */
+    const REAL *x[BLOCK];
+    ptrdiff_t j = 0;
+    UNROLL for (int i = 0; i < BLOCK; i++) c[i] = c_given[i], x[i] = x_given[i];
+    for (; j + PER <= n; j += PER) {
+        if (next) PREFETCH_FAR(next[2 + ((j / LANES) & 1)] + j);
+        part sum = keep * *(part *)(w + j);
+        UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * *(const part *)(x[i] + j);
+        *(part *)(w + j) = sum;
+    }
+#if defined(__GNUC__)
+    if (LANES == 8 && n - j >= 4) {
+        four sum = keep * *(four *)(w + j);
+        UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * *(const four *)(x[i] + j);
+        *(four *)(w + j) = sum;
+        j += 4;
+    }
+#endif
+    for (; j < n; j++) {
+        REAL sum = keep * w[j];
+        UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * x[i][j];
+        w[j] = sum;
+    }
+}
+
+/* w ← w + Σ_i c_i x_i over two rows */
+static inline void NAME(add_two)(REAL *w, REAL c, const REAL *x, REAL e, const REAL *z, ptrdiff_t n) {
+    ptrdiff_t j = 0;
+    for (; j + PER <= n; j += PER)
+        *(part *)(w + j) = *(part *)(w + j) + c * *(const part *)(x + j) + e * *(const part *)(z + j);
+    for (; j < n; j++) w[j] = w[j] + c * x[j] + e * z[j];
+}
+
+/* the same over three */
+static inline void NAME(add_three)(REAL *w, REAL c, const REAL *x, REAL e, const REAL *z, REAL f, const REAL *v,
+                                   ptrdiff_t n) {
+    ptrdiff_t j = 0;
+    for (; j + PER <= n; j += PER)
+        *(part *)(w + j) = *(part *)(w + j) + c * *(const part *)(x + j) + e * *(const part *)(z + j)
+                           + f * *(const part *)(v + j);
+    for (; j < n; j++) w[j] = w[j] + c * x[j] + e * z[j] + f * v[j];
+}

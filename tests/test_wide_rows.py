@@ -1,0 +1,76 @@
+"""Rows too wide for blocks of several are swept one after another: the same steps as the reference makes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from passes import RUN_TOLERANCE, compare, make_pass, relative
+
+import fastgd
+from fastgd import _kernels, losses, penalties
+from fastgd.method import Method
+
+#: widths on both sides of every border between blocks, sweeps and visits, with all remainders that lanes leave
+WIDTHS = [127, 128, 129, 131, 134, 200, 255, 256, 257, 261, 1000, 2048, 4096, 4100, 6000]
+CHOICES = {
+    "plain": {},
+    "L2": {"penalty": penalties.L2(0.01)},
+    "averaged": {"average": 5},
+    "averaged, L2": {"average": True, "penalty": penalties.L2(0.01, include_bias=True)},
+    "clipped": {"clip_norm": 0.5},
+    "invscaling": {"schedule": "invscaling", "penalty": "l2"},
+}
+DTYPES = ["float64", "float32"]
+
+
+def wide_pass(name, dtype, d, choices, **options):
+    loss = losses.get(name)
+    method = Method.make(loss, (d, 1), optimizer=fastgd.SGD(lr=0.05), **choices)
+    return make_pass(loss, dtype, d=d, n=23, method=method, scale=3 / np.sqrt(d), **options)
+
+
+@pytest.mark.parametrize("choices", CHOICES.values(), ids=CHOICES)
+@pytest.mark.parametrize("d", WIDTHS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_wide_rows_agree_with_the_reference(dtype, d, choices):
+    rng = np.random.default_rng(d)
+    weights = rng.choice([0, 0.5, 2], size=23).astype(dtype)
+    for name, bias, given in (
+        ("mse", True, {}), ("log_loss", True, {"order": rng.permutation(23)}), ("hinge", False, {"weights": weights}),
+        ("hinge", True, {"weights": weights, "order": rng.integers(23, size=40)}),
+    ):  # fmt: skip
+        args = wide_pass(name, dtype, d, choices, bias=bias, **given)
+        compiled, _ = compare(args, RUN_TOLERANCE[dtype])
+        assert relative(compiled.params, args.params) > 1e-5
+
+
+@pytest.mark.parametrize("schedule", ["pa1", "pa2"])
+@pytest.mark.parametrize("d", [129, 257, 1037])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_wide_rows_take_passive_aggressive_steps(dtype, d, schedule):
+    compare(wide_pass("hinge", dtype, d, {"schedule": schedule}), RUN_TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("choices", [{}, {"penalty": "l2"}], ids=["plain", "L2"])
+@pytest.mark.parametrize("d", [257, 1037])
+def test_a_wide_row_that_is_not_finite_undoes_the_pass(d, choices, bad):
+    for row in (0, 7, 22):
+        args = wide_pass("log_loss", "float64", d, choices)
+        args.X[row, d - 1] = bad
+        after = args.copy()
+        assert after.run(_kernels) == row
+        assert after.params.tobytes() == args.params.tobytes()
+        assert not after.counters.any()
+        assert not after.totals.any()
+
+
+@pytest.mark.parametrize("rows_from_afar", [40, 700])
+@pytest.mark.parametrize("order", [False, True], ids=["in order", "shuffled"])
+@pytest.mark.parametrize("d", [130, 700, 3000])
+def test_rows_from_afar_are_the_same_rows(d, order, rows_from_afar):
+    # those that don't fit into a level of cache are asked for ahead
+    visits = np.random.default_rng(0).permutation(rows_from_afar) if order else None
+    loss = losses.get("mse")
+    method = Method.make(loss, (d, 1), optimizer=fastgd.SGD(lr=0.1 / d))
+    compare(make_pass(loss, "float64", d=d, n=rows_from_afar, method=method, order=visits), RUN_TOLERANCE["float64"])
