@@ -14,10 +14,15 @@ Array = npt.NDArray[Any]
 
 @cache
 def linear_rows(rows: int, features: int, dtype: str) -> tuple[Array, Array]:
-    """Return standard normal rows and the noisy scores of a random linear model; all libraries share them."""
+    """Return standard normal rows and the noisy scores of a random linear model; all libraries share them.
+
+    The second half repeats the first with other noise: where rows are fewer than features no weights fit them all, so
+    that all samples cost an update.
+    """
     rng = np.random.default_rng(0)
     X = aligned((rows, features), dtype)
     rng.standard_normal(out=X, dtype=X.dtype)
+    X[rows // 2 : rows // 2 * 2] = X[: rows // 2]
     return X, X @ rng.standard_normal(features, X.dtype) + rng.standard_normal(rows, X.dtype)
 
 

@@ -17,9 +17,9 @@ def seconds(rows: int, numbers: float) -> float:
 
 
 def in_order(loss: str, dtype: str, size: int, features: int) -> LinearCase:
-    """Return a case with an X of ``size`` bytes: passes of at least 0.5 ms, calls of about 40 ms of compiled work."""
+    """Return a case with an X of ``size`` bytes: passes of at least 0.1 ms, calls of about 40 ms of compiled work."""
     rows = size // (features * np.dtype(dtype).itemsize)
-    repeats = max(1, round(5e-4 / seconds(rows, features)))
+    repeats = max(1, round(1e-4 / seconds(rows, features)))
     passes = max(1, round(0.04 / (repeats * seconds(rows, features))))
     return LinearCase(
         group=cases.IN_ORDER, loss=loss, dtype=dtype, features=features, rows=rows, repeats=repeats, passes=passes
