@@ -128,24 +128,27 @@ cdef inline double step_in_block(const Run* run, Py_ssize_t k, const Block* bloc
     return weight * value
 
 
+cdef inline void ask_for_target(const Run* run, const floating* T, const floating* weights,
+                                Py_ssize_t row) noexcept nogil:
+    PREFETCH_FAR(T + row)
+    if weights != NULL:
+        PREFETCH_FAR(weights + row)
+    if run.rules.squares != NULL:
+        PREFETCH_FAR(run.rules.squares + row)
+
+
 cdef void ask_for_rows(const Run* run, const floating* X, const floating* T, const floating* weights,
                        const int64_t* order, Py_ssize_t place, Py_ssize_t stop) noexcept nogil:
     # into the second level of cache: more can be on their way there than into the first
-    cdef Py_ssize_t row, at, size = run.rows.d * run.itemsize
+    cdef Py_ssize_t at, size = run.rows.d * run.itemsize
     KEEP_CALLS()
     for place in range(place, stop):
-        row = order[place] if order != NULL else place
         at = 0
         while at < size:
-            PREFETCH_FAR(<const char*>(X + row * run.rows.d) + at)
+            PREFETCH_FAR(<const char*>(X + order[place] * run.rows.d) + at)
             at += LINE_BYTES
-        PREFETCH_FAR(X + (row + 1) * run.rows.d - 1)    # it may end in one more line
-        if order != NULL:
-            PREFETCH_FAR(T + row)
-            if weights != NULL:
-                PREFETCH_FAR(weights + row)
-            if run.rules.squares != NULL:
-                PREFETCH_FAR(run.rules.squares + row)
+        PREFETCH_FAR(X + (order[place] + 1) * run.rows.d - 1)       # it may end in one more line
+        ask_for_target(run, T, weights, order[place])
 
 
 cdef inline bint next_rows(const Run* run, Block* block, Py_ssize_t size, const floating* weights,
@@ -232,6 +235,8 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, floating* state, cons
         more = next_rows(run, coming, size, weights, order, block.behind[last], stop)
         for k in range(size):
             behind[k] = X + coming.row[k] * d if more else here[k]
+            if more and far and not near:
+                ask_for_target(run, T, weights, coming.row[k])
         if far and near and order != NULL:
             ask_for_rows(run, X, T, weights, order, min(reached + asked, stop), min(block.behind[last] + asked, stop))
         if size == 1 and a[0] == <floating>0:
