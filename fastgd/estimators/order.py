@@ -137,5 +137,5 @@ class Order:
         shuffle = None if self._seed is None else shuffled(self.places, self._seed)
         while True:
             if shuffle is not None:
-                order = order[shuffle]
+                order = order.take(shuffle)
             yield order if self._held_out is None else order[~self._held_out[order]]
