@@ -6,36 +6,10 @@ enum { BLOCK = 4 };
 #define PAIRS (BLOCK * (BLOCK - 1) / 2)
 #endif
 
-/* g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2 + k]. Each part of the lanes has its turn, so that all sums stay in
-   registers. */
-static inline void NAME(block_products)(const REAL *const *x, ptrdiff_t n, REAL *g) {
-    ptrdiff_t j = 0;
-    lanes G[PAIRS];
-    for (size_t p = 0; p < 32 / sizeof(part); p++) {
-        part b[PAIRS];
-        UNROLL for (int i = 0; i < PAIRS; i++) b[i] = (part){0};
-        for (j = 0; j + LANES <= n; j += LANES)
-            UNROLL for (int i = 1; i < BLOCK; i++) {
-                const part xi = *(const part *)(x[i] + j + p * PER);
-                UNROLL for (int k = 0; k < i; k++)
-                    b[i * (i - 1) / 2 + k] += xi * *(const part *)(x[k] + j + p * PER);
-            }
-        UNROLL for (int i = 0; i < PAIRS; i++) G[i].p[p] = b[i];
-    }
-    UNROLL for (int i = 0; i < PAIRS; i++) g[i] = NAME(halve)(G[i]);
-    if (LANES == 8 && n - j >= 4) {
-        UNROLL for (int i = 1; i < BLOCK; i++)
-            UNROLL for (int k = 0; k < i; k++) g[i * (i - 1) / 2 + k] += NAME(dot_of_four)(x[i] + j, x[k] + j);
-        j += 4;
-    }
-    for (; j < n; j++)
-        UNROLL for (int i = 1; i < BLOCK; i++)
-            UNROLL for (int k = 0; k < i; k++) g[i * (i - 1) / 2 + k] += x[i][j] * x[k][j];
-}
-
-/* m_i = start + w·x_i, and g as above. Unless `next` is NULL, the rows that come next are asked for ahead, being too many
-   streams for the hardware to foresee: all of them if `near`, into the first level of cache, else the first half, and
-   add_block asks for the others. */
+/* m_i = start + w·x_i and g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2 + k]; without m where w is NULL. Each part of the
+   lanes has its turn, so that all sums stay in registers. Unless `next` is NULL, the rows that come next are asked for
+   ahead, being too many streams for the hardware to foresee: all of them if `near`, into the first level of cache, else
+   the first half, and add_block asks for the others. */
 static inline void NAME(block_sums)(const REAL *w, const REAL *const *x, ptrdiff_t n, REAL start, REAL *m, REAL *g,
                                     const REAL *const *next, int near) {
     ptrdiff_t j = 0;
@@ -54,7 +28,7 @@ static inline void NAME(block_sums)(const REAL *w, const REAL *const *x, ptrdiff
             }
             UNROLL for (int i = 0; i < BLOCK; i++) {
                 const part xi = *(const part *)(x[i] + j + p * PER);
-                a[i] += *(const part *)(w + j + p * PER) * xi;
+                if (w) a[i] += *(const part *)(w + j + p * PER) * xi;
                 UNROLL for (int k = 0; k < i; k++)
                     b[i * (i - 1) / 2 + k] += xi * *(const part *)(x[k] + j + p * PER);
             }
@@ -62,18 +36,18 @@ static inline void NAME(block_sums)(const REAL *w, const REAL *const *x, ptrdiff
         UNROLL for (int i = 0; i < BLOCK; i++) M[i].p[p] = a[i];
         UNROLL for (int i = 0; i < PAIRS; i++) G[i].p[p] = b[i];
     }
-    UNROLL for (int i = 0; i < BLOCK; i++) m[i] = start + NAME(halve)(M[i]);
+    if (w) UNROLL for (int i = 0; i < BLOCK; i++) m[i] = start + NAME(halve)(M[i]);
     UNROLL for (int i = 0; i < PAIRS; i++) g[i] = NAME(halve)(G[i]);
     if (LANES == 8 && n - j >= 4) {
         UNROLL for (int i = 0; i < BLOCK; i++) {
-            m[i] += NAME(dot_of_four)(w + j, x[i] + j);
+            if (w) m[i] += NAME(dot_of_four)(w + j, x[i] + j);
             UNROLL for (int k = 0; k < i; k++) g[i * (i - 1) / 2 + k] += NAME(dot_of_four)(x[i] + j, x[k] + j);
         }
         j += 4;
     }
     for (; j < n; j++)
         UNROLL for (int i = 0; i < BLOCK; i++) {
-            m[i] += w[j] * x[i][j];
+            if (w) m[i] += w[j] * x[i][j];
             UNROLL for (int k = 0; k < i; k++) g[i * (i - 1) / 2 + k] += x[i][j] * x[k][j];
         }
 }

@@ -227,7 +227,7 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, floating* state, cons
     memset(&steps, 0, sizeof(steps))
     more = next_rows(run, block, size, weights, order, start, stop)
     for k in range(size):                               # as if after a block that moved nothing
-        x[k], a[k] = w, 0
+        x[k], a[k], m[k] = w, 0, 0
         here[k] = X + block.row[k] * d if more else w
     while more:
         if not simple and not begin_steps(run, here, block, size, &steps):

@@ -70,8 +70,6 @@ cdef extern from *:
     float rounded_f32(float product) noexcept nogil
     void add_scaled_f64(double* w, double c, const double* x, Py_ssize_t n) noexcept nogil
     void add_scaled_f32(float* w, float c, const float* x, Py_ssize_t n) noexcept nogil
-    void block_products_f64(const double** x, Py_ssize_t n, double* g) noexcept nogil
-    void block_products_f32(const float** x, Py_ssize_t n, float* g) noexcept nogil
     void block_sums_f64(const double* w, const double** x, Py_ssize_t n, double start, double* m, double* g,
                         const double** next, bint near) noexcept nogil
     void block_sums_f32(const float* w, const float** x, Py_ssize_t n, float start, float* m, float* g,
@@ -193,17 +191,10 @@ cdef inline void add_scaled(floating* w, floating c, const floating* x, Py_ssize
         add_scaled_f32(w, c, x, n)
 
 
-cdef inline void block_products(const floating** x, Py_ssize_t n, floating* g_out) noexcept nogil:
-    # g_ik = x_i·x_k for k < i, at i (i − 1) / 2 + k
-    if floating is double:
-        block_products_f64(x, n, g_out)
-    else:
-        block_products_f32(x, n, g_out)
-
-
 cdef inline void block_sums(const floating* w, const floating** x, Py_ssize_t n, floating start, floating* m_out,
                             floating* g_out, const floating** next, bint near) noexcept nogil:
-    # m_i = start + w·x_i, and g as above; rows of `next` are asked for ahead, or none of NULL
+    # m_i = start + w·x_i, unless w is NULL, and g_ik = x_i·x_k for k < i, at i (i − 1) / 2 + k; rows of `next` are
+    # asked for ahead, or none of NULL
     if floating is double:
         block_sums_f64(w, x, n, start, m_out, g_out, next, near)
     else:

@@ -19,10 +19,10 @@ cdef inline Py_ssize_t pair(Py_ssize_t i, Py_ssize_t k) noexcept nogil:
 cdef inline void products_of_rows(const floating** x, Py_ssize_t size, Py_ssize_t n, floating* g_out) noexcept nogil:
     cdef Py_ssize_t i, k
     cdef floating q[PAIRS]
-    block_products(x, n, g_out)
+    block_sums(<const floating*>NULL, x, n, <floating>0, <floating*>NULL, g_out, <const floating**>NULL, False)
     if size == BLOCK:
         return
-    block_products(x + BLOCK, n, q)
+    block_sums(<const floating*>NULL, x + BLOCK, n, <floating>0, <floating*>NULL, q, <const floating**>NULL, False)
     for i in range(BLOCK):
         for k in range(i):
             g_out[pair(BLOCK + i, BLOCK + k)] = q[pair(i, k)]
