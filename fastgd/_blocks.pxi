@@ -3,7 +3,8 @@
 cdef enum:
     ROWS = 2 * BLOCK            # at once in networks whose weights leave the first level of cache, else BLOCK
     ROW_PAIRS = ROWS * (ROWS - 1) // 2
-    BLOCK_BYTES = 1024          # a row's size up to which blocks of one output pay, beyond it rows that are swept
+    BLOCK_BYTES = 1024          # a row's size up to which blocks of one output pay where a slope takes an exponential:
+                                # half of it where none does. Longer rows are swept
     UNITS_BYTES = 16384         # and where many units share a row
     FAR_BLOCK_BYTES = 16384     # of a row in blocks where rows come from afar in an unforeseen order
     AHEAD_BYTES = 2048          # up to which this block and the next fit into the first level of cache together
@@ -51,7 +52,8 @@ cdef inline bint one_unit(const Run* run) noexcept nogil:
 cdef inline Py_ssize_t rows_at_once(const Run* run, bint ordered) noexcept nogil:
     # of one output: BLOCK, 1, or 0 where rows are better visited one by one, because a row and the weights stay in the
     # first level of cache while with the next row they don't
-    cdef Py_ssize_t size = run.rows.d * run.itemsize, longest = BLOCK_BYTES
+    cdef Py_ssize_t size = run.rows.d * run.itemsize
+    cdef Py_ssize_t longest = BLOCK_BYTES if POISSON <= run.loss.code <= LOG_LOSS else BLOCK_BYTES // 2
     if not (in_blocks(run) and one_unit(run)):
         return 0
     if from_afar(run, ordered):

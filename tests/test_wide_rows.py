@@ -11,7 +11,7 @@ from fastgd import _kernels, losses, penalties
 from fastgd.method import Method
 
 #: widths on both sides of every border between blocks, sweeps and visits, with all remainders that lanes leave
-WIDTHS = [127, 128, 129, 131, 134, 200, 255, 256, 257, 261, 1000, 2048, 4096, 4100, 6000]
+WIDTHS = [63, 64, 65, 71, 127, 128, 129, 131, 134, 200, 255, 256, 257, 261, 1000, 2048, 4096, 4100, 6000]
 CHOICES = {
     "plain": {},
     "L2": {"penalty": penalties.L2(0.01)},
