@@ -3,7 +3,7 @@
 cdef enum:
     ROWS = 2 * BLOCK            # at once in networks whose weights leave the first level of cache, else BLOCK
     ROW_PAIRS = ROWS * (ROWS - 1) // 2
-    BLOCK_BYTES = 1024          # a row's size up to which blocks pay where a slope takes an exponential, else half of it
+    BLOCK_BYTES = 1024          # a row's size up to which blocks pay where slopes take an exponential, else half of it
     UNITS_BYTES = 16384         # and where many units share a row
     FAR_BLOCK_BYTES = 16384     # of a row in blocks where rows come from afar in an unforeseen order
     AHEAD_BYTES = 2048          # up to which this block and the next fit into the first level of cache together
