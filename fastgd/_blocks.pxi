@@ -49,17 +49,14 @@ cdef inline bint one_unit(const Run* run) noexcept nogil:
 
 
 cdef inline Py_ssize_t rows_at_once(const Run* run, bint ordered) noexcept nogil:
-    # of one output: BLOCK, 1, or 0 where rows are better visited one by one, because a row and the weights stay in the
-    # first level of cache while with the next row they don't
+    # of one output: BLOCK, or 1 where they are swept; 0 if visit_rows takes them
     cdef Py_ssize_t size = run.rows.d * run.itemsize
     cdef Py_ssize_t longest = BLOCK_BYTES if POISSON <= run.loss.code <= LOG_LOSS else BLOCK_BYTES // 2
     if not (in_blocks(run) and one_unit(run)):
         return 0
     if from_afar(run, ordered):
         longest = FAR_BLOCK_BYTES if ordered else 0
-    if size <= longest:
-        return BLOCK
-    return 0 if run.simple and 2 * size <= NEAREST_BYTES < 3 * size else 1
+    return BLOCK if size <= longest else 1
 
 
 cdef inline bint begin_steps(const Run* run, const floating** x, const Block* block, Py_ssize_t size,
