@@ -10,7 +10,7 @@ import fastgd
 from fastgd import _kernels, losses, penalties
 from fastgd.method import Method
 
-#: widths on both sides of every border between blocks, sweeps and visits, with all remainders that lanes leave
+#: widths on both sides of every border between blocks and sweeps, with all remainders that lanes leave
 WIDTHS = [63, 64, 65, 71, 127, 128, 129, 131, 134, 200, 255, 256, 257, 261, 1000, 2048, 4096, 4100, 6000]
 CHOICES = {
     "plain": {},
@@ -65,12 +65,12 @@ def test_a_wide_row_that_is_not_finite_undoes_the_pass(d, choices, bad):
         assert not after.totals.any()
 
 
-@pytest.mark.parametrize("rows_from_afar", [40, 700])
+@pytest.mark.parametrize("rows", [40, 700])
 @pytest.mark.parametrize("order", [False, True], ids=["in order", "shuffled"])
 @pytest.mark.parametrize("d", [130, 700, 3000])
-def test_rows_from_afar_are_the_same_rows(d, order, rows_from_afar):
-    # those that don't fit into a level of cache are asked for ahead
-    visits = np.random.default_rng(0).permutation(rows_from_afar) if order else None
+def test_rows_from_afar_are_the_same_rows(d, order, rows):
+    # X of more than 1 MB in random order, or 16 MB in order, is asked for ahead; the others are not
+    visits = np.random.default_rng(0).permutation(rows) if order else None
     loss = losses.get("mse")
     method = Method.make(loss, (d, 1), optimizer=fastgd.SGD(lr=0.1 / d))
-    compare(make_pass(loss, "float64", d=d, n=rows_from_afar, method=method, order=visits), RUN_TOLERANCE["float64"])
+    compare(make_pass(loss, "float64", d=d, n=rows, method=method, order=visits), RUN_TOLERANCE["float64"])
