@@ -7,6 +7,7 @@ cdef enum:
     UNITS_BYTES = 16384         # and where many units share a row
     FAR_BLOCK_BYTES = 16384     # of a row in blocks where rows come from afar in an unforeseen order
     AHEAD_BYTES = 2048          # up to which this block and the next fit into the first level of cache together
+    APART_BYTES = 6144          # up to which longer rows, in order from memory, are read and added in two passes
     ASKED_BYTES = 16384         # of such rows that are asked for further ahead,
     MOST_ASKED = 24             # at most so many
     STREAM_BYTES = 256          # a row's size from which blocks, each of several streams, are not foreseen by the
@@ -221,6 +222,8 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, floating* state, cons
     cdef Block* block = &blocks[0]
     cdef Block* coming = &blocks[1]
     cdef bint far = from_afar(run, order != NULL), near = d * <Py_ssize_t>sizeof(floating) <= AHEAD_BYTES, more
+    # beside the two other streams of a sweep the hardware foresees such rows less well than alone
+    cdef bint apart = far and not near and order == NULL and d * <Py_ssize_t>sizeof(floating) <= APART_BYTES
     cdef Py_ssize_t asked = min(MOST_ASKED, 1 + ASKED_BYTES // (d * <Py_ssize_t>sizeof(floating)))
     memset(&steps, 0, sizeof(steps))
     more = next_rows(run, block, size, weights, order, start, stop)
@@ -237,7 +240,9 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, floating* state, cons
                 ask_for_target(run, T, weights, coming.row[k])
         if far and near and order != NULL:
             ask_for_rows(run, X, T, weights, order, min(reached + asked, stop), min(block.behind[last] + asked, stop))
-        if size == 1 and a[0] == <floating>0:
+        if size == 1 and (apart or a[0] == <floating>0):
+            if a[0] != <floating>0:
+                add_scaled(w, a[0], x[0], d)
             m[0] = dot(w, here[0], d, b if simple else 0)
         elif size == 1:
             m[0] = row_sweep(w, a[0], x[0], here[0], behind[0] if far and not near else NULL, d, b if simple else 0)
