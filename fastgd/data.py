@@ -124,10 +124,15 @@ class Rows:
         return float(self.X.indptr[-1]) / len(self) if isinstance(self.X, CSR) else None
 
     @property
+    def mean_values(self) -> float:
+        """The numbers that a row has, on average: one in each column, or those that CSR stores."""
+        return float(self.X.shape[1]) if self.mean_nonzeros is None else self.mean_nonzeros
+
+    @property
     def row_bytes(self) -> int:
         """The bytes of a row that is converted."""
         if isinstance(self.X, CSR):
-            return int(float(self.X.indptr[-1]) / len(self) * (self.dtype.itemsize + 8)) + 8
+            return int(self.mean_values * (self.dtype.itemsize + 8)) + 8
         return int(self.X.shape[1]) * self.dtype.itemsize
 
     def __len__(self) -> int:

@@ -87,8 +87,7 @@ def slice_rows(multiplications: float, itemsize: int, copied: int = 0, undone: i
 
 def multiplications(net: Net, rows: data.Rows) -> float:
     """Return how many weights a row of these meets."""
-    width = net.in_features if rows.mean_nonzeros is None else rows.mean_nonzeros
-    return width * net.sizes[1] + sum(n * m for n, m in zip(net.sizes[1:-1], net.sizes[2:], strict=True))
+    return rows.mean_values * net.sizes[1] + sum(n * m for n, m in zip(net.sizes[1:-1], net.sizes[2:], strict=True))
 
 
 def units(net: Net) -> int:
@@ -108,9 +107,9 @@ def work_size(net: Net, rows_of_state: int) -> int:
     return columns + undone + 2 * units(net) + 2 * _kernels.BLOCK_ROWS * net.sizes[1] + filling
 
 
-def _in_slices(net: Net, rows: data.Rows) -> list[tuple[int, int]]:
+def _in_slices(rows: data.Rows, multiplications: float) -> list[tuple[int, int]]:
     copied = 0 if rows.in_place else rows.row_bytes
-    step = slice_rows(multiplications(net, rows), net.dtype.itemsize, copied)
+    step = slice_rows(multiplications, rows.dtype.itemsize, copied)
     return [(start, min(start + step, len(rows))) for start in range(0, len(rows), step)]
 
 
@@ -118,7 +117,7 @@ def predict(net: Net, rows: data.Rows) -> Array:
     """Return the raw predictions (n, K) for checked rows."""
     y = np.empty((len(rows), net.out_features), net.dtype)
     work, numbers = np.empty(units(net), net.dtype), codes.net_numbers(net)
-    for start, stop in _in_slices(net, rows):
+    for start, stop in _in_slices(rows, multiplications(net, rows)):
         part = rows.part(start, stop)
         _kernels.predict_pass(net.params, work, part.X.reshape(-1), part.indices, part.indptr, numbers, y[start:stop])
     return y
@@ -132,7 +131,7 @@ def mean_loss(net: Net, rows: data.Rows, loss: Loss) -> float:
         choices = codes.net_numbers(net), codes.loss_numbers(loss, net.out_features)
     work = np.empty(2 * units(net), net.dtype)
     total = total_weight = 0.0
-    for start, stop in _in_slices(net, rows):
+    for start, stop in _in_slices(rows, multiplications(net, rows)):
         part = rows.part(start, stop)
         loss_sum, weight_sum, bad = passes.loss_pass(
             net.params, work, part.X.reshape(-1), part.indices, part.indptr, part.T, part.weights, *choices
@@ -159,12 +158,12 @@ def mean_gradient(net: Net, rows: data.Rows, loss: Loss) -> tuple[float, Array]:
     return float(engine.totals[LOSS]) / len(rows), gradient
 
 
-def square_norms(rows: data.Rows, net: Net) -> Array:
+def square_norms(rows: data.Rows) -> Array:
     """Return ‖x‖² of each row (n,)."""
-    squares = np.empty(len(rows))
-    for start, stop in _in_slices(net, rows):
+    squares, columns = np.empty(len(rows)), int(rows.X.shape[1])
+    for start, stop in _in_slices(rows, rows.mean_values):
         part = rows.part(start, stop)
-        _kernels.square_norms(part.X.reshape(-1), part.indices, part.indptr, net.in_features, squares[start:stop])
+        _kernels.square_norms(part.X.reshape(-1), part.indices, part.indptr, columns, squares[start:stop])
     return squares
 
 
@@ -289,7 +288,7 @@ class Engine:
         """
         step, end = self._slice_rows(rows, on_trace is not None), len(rows) if order is None else len(order)
         if self.method.rules.objective and self.method.penalty is not None and rows.squares is None:
-            rows.squares = square_norms(rows, self.net)
+            rows.squares = square_norms(rows)
         while start < end:
             stop = min(start + step, end)
             self._visit_slice(rows, order, start, stop, on_trace)

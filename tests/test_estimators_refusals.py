@@ -14,6 +14,7 @@ from sklearn import linear_model
 from sklearn.exceptions import ConvergenceWarning
 
 from fastgd import estimators
+from fastgd.estimators.given import checked
 
 BOTH = (estimators, linear_model)
 X, Y = rows("iris")
@@ -59,6 +60,8 @@ DATA: list[dict[str, Any]] = [
     {"X": X, "y": Y, "coef_init": np.zeros(5)}, {"X": X, "y": Y, "coef_init": np.zeros((3, 7))},
     {"X": X, "y": Y, "intercept_init": np.zeros(5)}, {"X": X, "y": Y, "offset_init": np.zeros(5)},
     {"X": scipy.sparse.csr_array(NAN), "y": Y}, {"X": scipy.sparse.coo_array(X), "y": Y}, {"X": X, "y": Y.astype(str)},
+    {"X": np.where(np.isnan(NAN), np.inf, X), "y": Y}, {"X": np.where(np.isnan(NAN), None, X), "y": Y},
+    {"X": np.where(np.isnan(NAN), -np.inf, X).astype("float32"), "y": Y}, {"X": NAN.astype("float32"), "y": Y},
     {"X": X.astype("float16"), "y": Y}, {"X": X.astype(int), "y": Y}, {"X": X > 0, "y": Y},
     {"X": X.tolist(), "y": list(Y)},
 ]  # fmt: skip
@@ -234,3 +237,12 @@ def test_verbose_lines(name, early_stopping, capsys):
         printed.append([re.sub(r"-(0\.0+)\b", r"\1", line) for line in lines])
     assert made.n_iter_ > 5
     assert printed[0] == printed[1]
+
+
+def test_numbers_are_finite_where_their_squares_are_not():
+    huge = np.where(np.isnan(NAN), 1e200, X)
+    given = checked(estimators.SGDClassifier(), huge, Y, reset=True)
+    assert given.X is huge
+    assert np.isinf(given.squares).sum() == 1
+    np.testing.assert_allclose(checked(estimators.SGDRegressor(), X, Y, reset=True).squares, (X * X).sum(axis=1))
+    assert checked(estimators.SGDOneClassSVM(), scipy.sparse.csr_array(X), reset=True).squares is None

@@ -21,10 +21,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import unique_labels
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight
 
 from fastgd import data, engine, losses, optimizers
 from fastgd.estimators import few_rows, settings
+from fastgd.estimators.given import Given, checked
 from fastgd.estimators.held_out import Validation
 from fastgd.estimators.listeners import listeners
 from fastgd.estimators.loop import Course, Patience, Problem, Score, run_all
@@ -129,11 +130,6 @@ class BaseSGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
                 self._validate_params()
             self._more_validate_params(for_partial_fit=True)
 
-    def _checked(self, X: Any, y: Any = "no_validation", *, reset: bool, **options: Any) -> Any:
-        return validate_data(
-            self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32], order="C", reset=reset, **options
-        )
-
     def _row_weights(self, sample_weight: Any, X: Any, dtype: Any, **options: Any) -> Array | None:
         # None where all are one, so that the loop need not look at them
         if sample_weight is None:
@@ -185,10 +181,9 @@ class BaseSGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         self.coef_, self.t_ = weights.shaped(coef), weights.t
         setattr(self, self._bias_name, self._to_intercept(intercept))
 
-    def _begin(
-        self, outputs: int, features: int, dtype: Any, coef_init: Any = None, intercept_init: Any = None, *, flat: bool
-    ) -> Weights:
-        """Return the weights that a fit starts from: zeros, or copies of what is given."""
+    def _begin(self, outputs: int, X: Any, coef_init: Any = None, intercept_init: Any = None, *, flat: bool) -> Weights:
+        """Return the weights that a fit on X starts from: zeros, or copies of what is given."""
+        features, dtype = int(X.shape[1]), X.dtype
         weights = Weights.zeros(outputs, features, dtype)
         weights.flat = flat
         if coef_init is not None:
@@ -241,12 +236,13 @@ class BaseSGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
                 raise ValueError("sample_weight_val is for X_val, which is missing")
             return None
         try:
-            X, y = self._checked(X_val, y_val, reset=False, **self._target_options())
+            rows = checked(self, X_val, y_val, reset=False, **self._target_options())
             if is_classifier(self):
-                unique_labels(known, y)
-            elif y.shape[1:] != known.shape[1:]:
-                raise ValueError(f"y_val has shape {y.shape}; allowed is {(len(y), *known.shape[1:])}")
-            return Validation(X, y, self._row_weights(sample_weight_val, X, X.dtype, ensure_non_negative=True))
+                unique_labels(known, rows.y)
+            elif rows.y.shape[1:] != known.shape[1:]:
+                raise ValueError(f"y_val has shape {rows.y.shape}; allowed is {(len(rows.y), *known.shape[1:])}")
+            row_weights = self._row_weights(sample_weight_val, rows.X, rows.X.dtype, ensure_non_negative=True)
+            return Validation(rows.X, rows.y, row_weights)
         except (TypeError, ValueError) as error:
             raise type(error)(f"X_val, y_val or sample_weight_val is refused: {error}") from None
 
@@ -257,7 +253,7 @@ class BaseSGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
 
     def _learn(
         self,
-        given: tuple[Any, Any, Any],
+        rows: Given,
         loss: losses.Loss,
         weights: Weights,
         tasks: Sequence[Task],
@@ -268,11 +264,8 @@ class BaseSGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
         held_out: Array | None = None,
         jobs: int = 1,
     ) -> list[Problem]:
-        """Train the tasks and set the attributes, whatever ends the training, with those that are ``found`` already.
-
-        ``given`` are X and, for those who are told of a fit, y and the weights of its rows.
-        """
-        X, found = given[0], found or {}
+        """Train the tasks and set the attributes, whatever ends the training, with those that are ``found`` already."""
+        X, found = rows.X, found or {}
         matrix, dtype = data.rows_matrix("X", X, weights.features), weights.coef.dtype
         epochs, average = self.max_iter if fitting else 1, int(self.average)
         if average >= weights.t - 1 + epochs * len(matrix):
@@ -286,17 +279,19 @@ class BaseSGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=AB
             )  # fmt: skip
             made = weights.engine(task.outputs, loss, method, self._has_bias)
             if not problems and method.rules.objective and method.penalty is not None:
-                bare = data.Rows(matrix, np.empty((len(matrix), 0)), None, dtype)
-                squares = engine.square_norms(bare, made.net)
-            rows = partial(_rows, matrix, task.targets, dtype, squares)
+                squares = rows.squares if X.dtype == dtype else None
+                if squares is None:
+                    squares = engine.square_norms(data.Rows(matrix, np.empty((len(matrix), 0)), None, dtype))
             order = Order(len(matrix), task.seed if self.shuffle else None, part, held_out)
             early = bool(self.early_stopping) and task.score is not None
             scale = held_out is not None and settings.takes_rules(self)
-            problems.append(Problem(made, rows, order, task.outputs, task.score, early, scale))
+            ready = partial(_rows, matrix, task.targets, dtype, squares)
+            problems.append(Problem(made, ready, order, task.outputs, task.score, early, scale))
         course = Course(epochs, self.tol, int(self.n_iter_no_change), int(self.verbose))
         if fitting:
             course.callbacks, course.progress = tuple(self.callbacks), bool(self.progress)
-            course.listeners = listeners(self, *given, lambda: found | self._reached(weights, problems))
+            told = rows.X, rows.y, rows.sample_weight
+            course.listeners = listeners(self, *told, lambda: found | self._reached(weights, problems))
         self.__dict__.pop("_live", None)
         self.__dict__.update(found)
         finished = False

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastgd.estimators import few_rows, labels, settings
 from fastgd.estimators.base import BaseSGD
+from fastgd.estimators.given import checked
 from fastgd.estimators.one_vs_all import BaseSGDClassifier
 from fastgd.registry import check_flag
 
@@ -239,16 +240,16 @@ class SGDClassifier(BaseSGDClassifier):
         self
         """
         self._more_validate_params()
-        X, y = self._checked(X, y, reset=True)
-        classes = np.unique(y)
+        rows = checked(self, X, y, sample_weight, reset=True)
+        classes = np.unique(rows.y)
         unique_labels(classes)  # which refuses what is no class
         if self.warm_start and getattr(self, "coef_", None) is not None:
             restarted = self._restarted()
             coef_init = restarted[0] if coef_init is None else coef_init
             intercept_init = restarted[1] if intercept_init is None else intercept_init
-        weights = self._begin(labels.n_outputs(classes), X.shape[1], X.dtype, coef_init, intercept_init, flat=False)
+        weights = self._begin(labels.n_outputs(classes), rows.X, coef_init, intercept_init, flat=False)
         validation = self._given_validation(X_val, y_val, sample_weight_val, classes)
-        self._run(X, y, np.searchsorted(classes, y), classes, weights, sample_weight, validation, fitting=True)
+        self._run(rows, np.searchsorted(classes, rows.y), classes, weights, validation, fitting=True)
         self._warn()
         return self
 
@@ -307,10 +308,10 @@ class SGDClassifier(BaseSGDClassifier):
                 "sample of the full training set target to properly estimate the class frequency distributions. Pass "
                 "the resulting weights as the class_weight parameter."
             )
-        X, y = self._checked(X, y, reset=first)
-        known, added = labels.known(getattr(self, "classes_", None), y, classes, grow_classes)
+        rows = checked(self, X, y, sample_weight, reset=first)
+        known, added = labels.known(getattr(self, "classes_", None), rows.y, classes, grow_classes)
         if first:
-            weights = self._begin(labels.n_outputs(known), X.shape[1], X.dtype, flat=False)
+            weights = self._begin(labels.n_outputs(known), rows.X, flat=False)
         else:
             weights = self._weights()
             share = 0.5 if self.loss == "multinomial" else 1.0  # softmax sees the difference of the two
@@ -318,7 +319,7 @@ class SGDClassifier(BaseSGDClassifier):
                 optimizer = settings.optimizer_of(self.optimizer, self.eta0)
                 weights = labels.grown(weights, added, len(known), share, optimizer)
         self._given_validation(X_val, y_val, sample_weight_val, known)  # which refuses what is wrong
-        self._run(X, y, labels.numbers_of(y, known), known, weights, sample_weight, None, fitting=False)
+        self._run(rows, labels.numbers_of(rows.y, known), known, weights, None, fitting=False)
         self._live.codes = {label: number for number, label in enumerate(known.tolist())}
         self._follow(X_val, y_val, sample_weight_val)
         return self

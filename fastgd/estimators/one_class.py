@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastgd import losses
 from fastgd.estimators import few_rows, order, settings
 from fastgd.estimators.base import BaseSGD, Task
+from fastgd.estimators.given import Given, checked
 from fastgd.estimators.weights import Weights
 
 Array = npt.NDArray[Any]
@@ -170,12 +171,12 @@ class SGDOneClassSVM(OutlierMixin, BaseSGD):
         """
         self._more_validate_params()
         warm = bool(self.warm_start) and getattr(self, "coef_", None) is not None
-        X = self._checked(X, reset=not warm)
+        rows = checked(self, X, sample_weight=sample_weight, reset=not warm)
         if warm:
             coef_init = self.coef_ if coef_init is None else coef_init
             offset_init = self.offset_ if offset_init is None else offset_init
-        weights = self._begin(1, X.shape[1], X.dtype, coef_init, offset_init, flat=True)
-        self._run(X, weights, sample_weight, fitting=True)
+        weights = self._begin(1, rows.X, coef_init, offset_init, flat=True)
+        self._run(rows, weights, fitting=True)
         self._warn()
         return self
 
@@ -205,19 +206,18 @@ class SGDOneClassSVM(OutlierMixin, BaseSGD):
             return self
         first = getattr(self, "coef_", None) is None
         self._check_first(first)
-        X = self._checked(X, reset=first)
-        weights = self._begin(1, X.shape[1], X.dtype, flat=True) if first else self._weights()
-        self._run(X, weights, sample_weight, fitting=False)
+        rows = checked(self, X, sample_weight=sample_weight, reset=first)
+        weights = self._begin(1, rows.X, flat=True) if first else self._weights()
+        self._run(rows, weights, fitting=False)
         return self
 
-    def _run(self, X: Any, weights: Weights, sample_weight: Any, *, fitting: bool) -> None:
+    def _run(self, rows: Given, weights: Weights, *, fitting: bool) -> None:
         dtype = weights.coef.dtype
-        row_weights = self._row_weights(sample_weight, X, dtype)
+        row_weights = self._row_weights(rows.sample_weight, rows.X, dtype)
         seed = order.one_class(self.random_state)
-        T, some_zero = np.ones((X.shape[0], 1), dtype), row_weights is not None and not row_weights.all()
+        T, some_zero = np.ones((rows.X.shape[0], 1), dtype), row_weights is not None and not row_weights.all()
         task = Task(slice(0, 1), lambda: (T, row_weights), some_zero, seed)
-        given, part = (X, None, sample_weight), self._part(row_weights)
-        self._learn(given, losses.Hinge(), weights, [task], fitting=fitting, part=part)
+        self._learn(rows, losses.Hinge(), weights, [task], fitting=fitting, part=self._part(row_weights))
 
     def _to_intercept(self, shown: Any) -> Any:
         return 1 - shown

@@ -15,6 +15,7 @@ from sklearn.linear_model._base import LinearClassifierMixin
 from fastgd import losses
 from fastgd.estimators import held_out, labels, order, settings
 from fastgd.estimators.base import BaseSGD, Task
+from fastgd.estimators.given import Given
 from fastgd.estimators.held_out import Validation
 from fastgd.estimators.loop import Score
 from fastgd.estimators.weights import Weights
@@ -29,19 +30,18 @@ class BaseSGDClassifier(LinearClassifierMixin, BaseSGD):
 
     def _run(
         self,
-        X: Any,
-        y: Array,
+        rows: Given,
         codes: Array,
         classes: Array,
         weights: Weights,
-        sample_weight: Any,
         validation: Validation | None,
         *,
         fitting: bool,
     ) -> None:
         dtype, loss = weights.coef.dtype, self._loss(len(classes))
-        class_weight = labels.class_weights(self.class_weight, classes, y, codes)
-        row_weights = self._row_weights(sample_weight, X, dtype, allow_all_zero_weights=bool(self.early_stopping))
+        class_weight = labels.class_weights(self.class_weight, classes, rows.y, codes)
+        zero = bool(self.early_stopping)
+        row_weights = self._row_weights(rows.sample_weight, rows.X, dtype, allow_all_zero_weights=zero)
         if len(classes) < 2:
             raise ValueError(f"The number of classes has to be greater than one; got {len(classes)} class")
         part = self._part(row_weights)
@@ -51,7 +51,7 @@ class BaseSGDClassifier(LinearClassifierMixin, BaseSGD):
         else:
             mask, seed = order.binary(self.random_state, split)
             seeds = [seed]
-        validation = validation or held_out.taken_out(X, y, row_weights, mask)
+        validation = validation or held_out.taken_out(rows.X, rows.y, row_weights, mask)
         some_zero = not class_weight.all() or not (row_weights is None or row_weights.all())
         tasks = []
         for number, seed in enumerate(seeds):
@@ -61,9 +61,8 @@ class BaseSGDClassifier(LinearClassifierMixin, BaseSGD):
             score = self._score(validation, classes, positive, loss, mask is not None)
             tasks.append(Task(outputs, targets, some_zero, seed, score))
         jobs = effective_n_jobs(self.n_jobs) if len(tasks) > 1 else 1
-        given = X, y, sample_weight
         found = {"classes_": classes, "_expanded_class_weight": class_weight}
-        self._learn(given, loss, weights, tasks, found, fitting=fitting, part=part, held_out=mask, jobs=jobs)
+        self._learn(rows, loss, weights, tasks, found, fitting=fitting, part=part, held_out=mask, jobs=jobs)
 
     def _loss(self, classes: int) -> losses.Loss:
         # of two classes softmax is the logistic function of the difference of their scores

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastgd import data, losses
 from fastgd.estimators import few_rows, held_out, order, settings
 from fastgd.estimators.base import BaseSGD, Task
+from fastgd.estimators.given import Given, checked
 from fastgd.estimators.held_out import Validation
 from fastgd.estimators.loop import Score
 from fastgd.estimators.weights import Weights
@@ -220,15 +221,15 @@ class SGDRegressor(RegressorMixin, BaseSGD):
         """
         self._more_validate_params()
         warm = bool(self.warm_start) and getattr(self, "coef_", None) is not None
-        X, y = self._checked(X, y, reset=not warm, **self._target_options())
+        rows = checked(self, X, y, sample_weight, reset=not warm, **self._target_options())
         if warm:
             restarted = self._restarted()
             coef_init = restarted[0] if coef_init is None else coef_init
             intercept_init = restarted[1] if intercept_init is None else intercept_init
-        outputs = 1 if y.ndim == 1 else y.shape[1]
-        weights = self._begin(outputs, X.shape[1], X.dtype, coef_init, intercept_init, flat=y.ndim == 1)
-        validation = self._given_validation(X_val, y_val, sample_weight_val, y)
-        self._run(X, y, weights, sample_weight, validation, fitting=True)
+        outputs, flat = self._shape(rows.y)
+        weights = self._begin(outputs, rows.X, coef_init, intercept_init, flat=flat)
+        validation = self._given_validation(X_val, y_val, sample_weight_val, rows.y)
+        self._run(rows, weights, validation, fitting=True)
         self._warn()
         return self
 
@@ -268,35 +269,37 @@ class SGDRegressor(RegressorMixin, BaseSGD):
                 return self
         first = getattr(self, "coef_", None) is None
         self._check_first(first)
-        X, y = self._checked(X, y, reset=first, **self._target_options())
-        outputs = 1 if y.ndim == 1 else y.shape[1]
-        flat = y.ndim == 1
-        weights = self._begin(outputs, X.shape[1], X.dtype, flat=flat) if first else self._weights()
+        rows = checked(self, X, y, sample_weight, reset=first, **self._target_options())
+        outputs, flat = self._shape(rows.y)
+        weights = self._begin(outputs, rows.X, flat=flat) if first else self._weights()
         if flat != weights.flat or outputs != weights.outputs:
-            allowed = f"({len(y)},)" if weights.flat else f"({len(y)}, {weights.outputs})"
-            raise ValueError(f"y has shape {y.shape}; allowed is {allowed}, with as many outputs as before")
-        self._given_validation(X_val, y_val, sample_weight_val, y)  # which refuses what is wrong
-        self._run(X, y, weights, sample_weight, None, fitting=False)
+            allowed = f"({len(rows.y)},)" if weights.flat else f"({len(rows.y)}, {weights.outputs})"
+            raise ValueError(f"y has shape {rows.y.shape}; allowed is {allowed}, with as many outputs as before")
+        self._given_validation(X_val, y_val, sample_weight_val, rows.y)  # which refuses what is wrong
+        self._run(rows, weights, None, fitting=False)
         self._follow(X_val, y_val, sample_weight_val)
         return self
 
-    def _run(
-        self, X: Any, y: Any, weights: Weights, sample_weight: Any, validation: Validation | None, *, fitting: bool
-    ) -> None:
-        loss, dtype = self._loss(), weights.coef.dtype
+    @staticmethod
+    def _shape(y: Array) -> tuple[int, bool]:
+        # the outputs, and whether they are one that is shown without its dimension
+        return (1 if y.ndim == 1 else y.shape[1]), y.ndim == 1
+
+    def _run(self, rows: Given, weights: Weights, validation: Validation | None, *, fitting: bool) -> None:
+        X, y, loss, dtype = rows.X, rows.y, self._loss(), weights.coef.dtype
         if self._may_have_outputs:
             T, _ = data.targets("y", y, len(y), weights.outputs, loss, dtype)
         else:
             T = y.astype(dtype, copy=False).reshape(len(y), 1)
             if y.dtype.kind == "O":
                 assert_all_finite(T, input_name="y")
-        row_weights = self._row_weights(sample_weight, X, dtype)
+        row_weights = self._row_weights(rows.sample_weight, X, dtype)
         part = self._part(row_weights)
         mask, seed = order.regression(self.random_state, held_out.splitter(self, y, row_weights, part, validation))
         validation = validation or held_out.taken_out(X, T if y.ndim > 1 else T[:, 0], row_weights, mask)
         some_zero, score = row_weights is not None and not row_weights.all(), self._score(validation, loss, y.ndim)
         task = Task(slice(0, weights.outputs), lambda: (T, row_weights), some_zero, seed, score)
-        self._learn((X, y, sample_weight), loss, weights, [task], fitting=fitting, part=part, held_out=mask)
+        self._learn(rows, loss, weights, [task], fitting=fitting, part=part, held_out=mask)
 
     def _score(self, validation: Validation | None, loss: losses.Loss, dimensions: int) -> Score | None:
         if validation is None:
