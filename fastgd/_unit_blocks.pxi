@@ -65,13 +65,40 @@ cdef inline void add_rows(floating* w, floating kept, const floating* c, const f
         add_scaled(w, c[0], x[0], n)
 
 
+cdef inline void add_rows_to_two(floating* w, floating* v, floating kept, const floating* c, const floating* e,
+                                 const floating** x, Py_ssize_t size, Py_ssize_t n) noexcept nogil:
+    # w ← kept · w + Σ_i c_i x_i and v ← kept · v + Σ_i e_i x_i over all rows of a block
+    if kept != <floating>1:
+        add_block_to_two(w, v, kept, c, e, x, n)
+    else:
+        add_block_to_two(w, v, <floating>1, c, e, x, n)
+    if size > BLOCK:
+        add_block_to_two(w, v, <floating>1, c + BLOCK, e + BLOCK, x + BLOCK, n)
+
+
+cdef inline bint some_are_zero(const floating* a, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef int zeros = 0
+    for i in range(n):
+        zeros |= a[i] == <floating>0
+    return zeros != 0
+
+
 cdef inline void move_units(const Net* net, floating* params, floating kept, const floating* a, const floating** x,
                             Py_ssize_t size) noexcept nogil:
-    # W_k ← kept · W_k + Σ_i a_ik x_i, if `kept` is 1 without the rows at which a unit was off
-    cdef Py_ssize_t i, k, count, n = net.sizes[0], m = net.sizes[1]
+    # W_k ← kept · W_k + Σ_i a_ik x_i, for two units at once or, if `kept` is 1, without the rows at which a unit was
+    # off
+    cdef Py_ssize_t i, k = 0, count, n = net.sizes[0], m = net.sizes[1]
     cdef floating c[ROWS]
+    cdef floating e[ROWS]
     cdef const floating* on[ROWS]
-    for k in range(m):
+    cdef bint together = kept != <floating>1 or not some_are_zero(a, size * m)
+    while k + 1 < m and together:
+        for i in range(size):
+            c[i], e[i] = a[i * m + k], a[i * m + k + 1]
+        add_rows_to_two(params + k * n, params + (k + 1) * n, kept, c, e, x, size, n)
+        k += 2
+    for k in range(k, m):
         count = 0
         for i in range(size):
             c[count], on[count] = a[i * m + k], x[i]
