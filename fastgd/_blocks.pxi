@@ -154,17 +154,19 @@ cdef inline bint next_rows(const Run* run, Block* block, Py_ssize_t size, const 
                            const int64_t* order, Py_ssize_t place, Py_ssize_t stop) noexcept nogil:
     # the next rows that are to be visited; False if there are fewer than `size` of them
     cdef Py_ssize_t count = 0, row
-    if weights == NULL and place + size > stop:
+    if place + size > stop:
         return False
-    while count < size:
-        if weights != NULL and place >= stop:
-            return False
+    if weights == NULL:
+        for count in range(size):
+            block.row[count] = order[place + count] if order != NULL else place + count
+            block.behind[count], block.weight[count] = place + count + 1, 1
+        return True
+    while count < size and place < stop:
         row = order[place] if order != NULL else place
         place += 1
-        block.row[count], block.behind[count] = row, place
-        block.weight[count] = weights[row] if weights != NULL else 1
-        count += weights == NULL or block.weight[count] != 0 or run.rules.visit_zero_weight
-    return True
+        block.row[count], block.behind[count], block.weight[count] = row, place, weights[row]
+        count += weights[row] != 0 or run.rules.visit_zero_weight
+    return count == size
 
 
 cdef inline void add_to_weights(floating* w, const floating* a, const floating** x, Py_ssize_t size,
