@@ -36,14 +36,16 @@ static inline void NAME(block_sums)(const REAL *w, const REAL *const *x, ptrdiff
         UNROLL for (int i = 0; i < BLOCK; i++) M[i].p[p] = a[i];
         UNROLL for (int i = 0; i < PAIRS; i++) G[i].p[p] = b[i];
     }
-    if (w) UNROLL for (int i = 0; i < BLOCK; i++) m[i] = start + NAME(halve)(M[i]);
-    UNROLL for (int i = 0; i < PAIRS; i++) g[i] = NAME(halve)(G[i]);
     if (LANES == 8 && n - j >= 4) {
         UNROLL for (int i = 0; i < BLOCK; i++) {
-            if (w) m[i] += NAME(dot_of_four)(w + j, x[i] + j);
-            UNROLL for (int k = 0; k < i; k++) g[i * (i - 1) / 2 + k] += NAME(dot_of_four)(x[i] + j, x[k] + j);
+            if (w) m[i] = start + NAME(halve_with)(M[i], w + j, x[i] + j);
+            UNROLL for (int k = 0; k < i; k++)
+                g[i * (i - 1) / 2 + k] = NAME(halve_with)(G[i * (i - 1) / 2 + k], x[i] + j, x[k] + j);
         }
         j += 4;
+    } else {
+        if (w) UNROLL for (int i = 0; i < BLOCK; i++) m[i] = start + NAME(halve)(M[i]);
+        UNROLL for (int i = 0; i < PAIRS; i++) g[i] = NAME(halve)(G[i]);
     }
     for (; j < n; j++)
         UNROLL for (int i = 0; i < BLOCK; i++) {
@@ -116,12 +118,13 @@ static inline void NAME(block_dots)(const REAL *w, const REAL *v, const REAL *co
     }
     UNROLL for (int i = 0; i < BLOCK; i++) {
         ptrdiff_t k = j;
-        m[i] = NAME(halve)(M[i]);
-        q[i] = NAME(halve)(Q[i]);
         if (LANES == 8 && n - k >= 4) {
-            m[i] += NAME(dot_of_four)(w + k, x[i] + k);
-            q[i] += NAME(dot_of_four)(v + k, x[i] + k);
+            m[i] = NAME(halve_with)(M[i], w + k, x[i] + k);
+            q[i] = NAME(halve_with)(Q[i], v + k, x[i] + k);
             k += 4;
+        } else {
+            m[i] = NAME(halve)(M[i]);
+            q[i] = NAME(halve)(Q[i]);
         }
         for (; k < n; k++) {
             m[i] += w[k] * x[i][k];

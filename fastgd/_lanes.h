@@ -110,6 +110,20 @@ static inline REAL NAME(halve)(lanes sum) {
     return (s[0] + s[2]) + (s[1] + s[3]);
 }
 
+/* the same with a_k b_k of four numbers more, in the lanes that come together first */
+static inline REAL NAME(halve_with)(lanes sum, const REAL *a, const REAL *b) {
+#if defined(__GNUC__)
+    four low, high;
+    memcpy(&low, &sum, 16);
+    memcpy(&high, (const char *)&sum + 16, 16);
+    low += high + *(const four *)a * *(const four *)b;
+    return (low[0] + low[2]) + (low[1] + low[3]);
+#else
+    for (int k = 0; k < 4; k++) sum.p[k] += a[k] * b[k];
+    return NAME(halve)(sum);
+#endif
+}
+
 static inline REAL NAME(dot_of_four)(const REAL *a, const REAL *b) {
 #if defined(__GNUC__)
     const four s = *(const four *)a * *(const four *)b;
