@@ -165,7 +165,7 @@ cdef inline bint next_rows(const Run* run, Block* block, Py_ssize_t size, const 
         row = order[place] if order != NULL else place
         place += 1
         block.row[count], block.behind[count], block.weight[count] = row, place, weights[row]
-        count += weights[row] != 0 or run.rules.visit_zero_weight
+        count += block.weight[count] != 0 or run.rules.visit_zero_weight
     return count == size
 
 
