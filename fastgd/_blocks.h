@@ -6,12 +6,42 @@ enum { BLOCK = 4 };
 #define PAIRS (BLOCK * (BLOCK - 1) / 2)
 #endif
 
+/* w_j ← keep w_j + Σ_i c_i x_ij; where `keep` is 1 as written, the compiler leaves it out. Unless `next` is NULL, the
+   rows of the next block that block_sums did not ask for are asked for. */
+static inline void NAME(add_block)(REAL *w, REAL keep, const REAL *c_given, const REAL *const *x_given, ptrdiff_t n,
+                                   const REAL *const *next) {
+    REAL c[BLOCK]; /* copies that nothing written to w could change */
+    const REAL *x[BLOCK];
+    ptrdiff_t j = 0;
+    UNROLL for (int i = 0; i < BLOCK; i++) c[i] = c_given[i], x[i] = x_given[i];
+    for (; j + PER <= n; j += PER) {
+        if (next) PREFETCH_FAR(next[2 + ((j / LANES) & 1)] + j);
+        part sum = keep * *(part *)(w + j);
+        UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * *(const part *)(x[i] + j);
+        *(part *)(w + j) = sum;
+    }
+#if defined(__GNUC__)
+    if (LANES == 8 && n - j >= 4) {
+        four sum = keep * *(four *)(w + j);
+        UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * *(const four *)(x[i] + j);
+        *(four *)(w + j) = sum;
+        j += 4;
+    }
+#endif
+    for (; j < n; j++) {
+        REAL sum = keep * w[j];
+        UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * x[i][j];
+        w[j] = sum;
+    }
+}
+
 /* m_i = start + w·x_i and g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2 + k]; without m where w is NULL. Each part of the
-   lanes has its turn, so that all sums stay in registers. Unless `next` is NULL, the rows that come next are asked for
-   ahead, being too many streams for the hardware to foresee: all of them if `near`, into the first level of cache, else
-   the first half, and add_block asks for the others. */
-static inline void NAME(block_sums)(const REAL *w, const REAL *const *x, ptrdiff_t n, REAL start, REAL *m, REAL *g,
-                                    const REAL *const *next, int near) {
+   lanes has its turn, so that all sums stay in registers. Unless z is NULL, w ← w + Σ_i c_i z_i before, in the same pass.
+   Unless `next` is NULL, the rows that come next are asked for ahead, being too many streams for the hardware to
+   foresee: if they are `near` into the first level of cache; without z the first half, and add_block asks for the
+   others. */
+static inline void NAME(block_sums)(REAL *w, const REAL *c, const REAL *const *z, const REAL *const *x, ptrdiff_t n,
+                                    REAL start, REAL *m, REAL *g, const REAL *const *next, int near) {
     ptrdiff_t j = 0;
     lanes M[BLOCK], G[PAIRS];
     for (size_t p = 0; p < 32 / sizeof(part); p++) {
@@ -25,16 +55,27 @@ static inline void NAME(block_sums)(const REAL *w, const REAL *const *x, ptrdiff
                 PREFETCH(next[turn + 2] + j);
             } else if (next) {
                 PREFETCH_FAR(next[turn] + j);
+                if (z) PREFETCH_FAR(next[turn + 2] + j);
+            }
+            part v = w ? *(const part *)(w + j + p * PER) : (part){0};
+            if (z) {
+                UNROLL for (int i = 0; i < BLOCK; i++) v += c[i] * *(const part *)(z[i] + j + p * PER);
+                *(part *)(w + j + p * PER) = v;
             }
             UNROLL for (int i = 0; i < BLOCK; i++) {
                 const part xi = *(const part *)(x[i] + j + p * PER);
-                if (w) a[i] += *(const part *)(w + j + p * PER) * xi;
+                if (w) a[i] += v * xi;
                 UNROLL for (int k = 0; k < i; k++)
                     b[i * (i - 1) / 2 + k] += xi * *(const part *)(x[k] + j + p * PER);
             }
         }
         UNROLL for (int i = 0; i < BLOCK; i++) M[i].p[p] = a[i];
         UNROLL for (int i = 0; i < PAIRS; i++) G[i].p[p] = b[i];
+    }
+    if (z) {
+        const REAL *rest[BLOCK];
+        UNROLL for (int i = 0; i < BLOCK; i++) rest[i] = z[i] + j;
+        NAME(add_block)(w + j, 1, c, rest, n - j, NULL);
     }
     if (LANES == 8 && n - j >= 4) {
         UNROLL for (int i = 0; i < BLOCK; i++) {
@@ -130,35 +171,6 @@ static inline void NAME(block_dots)(const REAL *w, const REAL *v, const REAL *co
             m[i] += w[k] * x[i][k];
             q[i] += v[k] * x[i][k];
         }
-    }
-}
-
-/* w_j ← keep w_j + Σ_i c_i x_ij; where `keep` is 1 as written, the compiler leaves it out. Unless `next` is NULL, the
-   rows of the next block that block_sums did not ask for are asked for. */
-static inline void NAME(add_block)(REAL *w, REAL keep, const REAL *c_given, const REAL *const *x_given, ptrdiff_t n,
-                                   const REAL *const *next) {
-    REAL c[BLOCK]; /* copies that nothing written to w could change */
-    const REAL *x[BLOCK];
-    ptrdiff_t j = 0;
-    UNROLL for (int i = 0; i < BLOCK; i++) c[i] = c_given[i], x[i] = x_given[i];
-    for (; j + PER <= n; j += PER) {
-        if (next) PREFETCH_FAR(next[2 + ((j / LANES) & 1)] + j);
-        part sum = keep * *(part *)(w + j);
-        UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * *(const part *)(x[i] + j);
-        *(part *)(w + j) = sum;
-    }
-#if defined(__GNUC__)
-    if (LANES == 8 && n - j >= 4) {
-        four sum = keep * *(four *)(w + j);
-        UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * *(const four *)(x[i] + j);
-        *(four *)(w + j) = sum;
-        j += 4;
-    }
-#endif
-    for (; j < n; j++) {
-        REAL sum = keep * w[j];
-        UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * x[i][j];
-        w[j] = sum;
     }
 }
 

@@ -6,6 +6,7 @@ cdef enum:
     BLOCK_BYTES = 1024          # a row's size up to which blocks pay where slopes take an exponential, else half of it
     UNITS_BYTES = 16384         # and where many units share a row
     FAR_BLOCK_BYTES = 16384     # of a row in blocks where rows come from afar in an unforeseen order
+    PAGE_BYTES = 4096           # rows of whole pages compete for the same few places in the first level of cache
     AHEAD_BYTES = 2048          # up to which this block and the next fit into the first level of cache together
     APART_BYTES = 6144          # up to which longer rows, in order from memory, are read and added in two passes
     ASKED_BYTES = 16384         # of such rows that are asked for further ahead,
@@ -248,9 +249,11 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, floating* state, cons
             m[0] = dot(w, here[0], d, b if simple else 0)
         elif size == 1:
             m[0] = row_sweep(w, a[0], x[0], here[0], behind[0] if far and not near else NULL, d, b if simple else 0)
+        elif far and not near and d * <Py_ssize_t>sizeof(floating) % PAGE_BYTES != 0:
+            block_sums(w, a, x, here, d, b if simple else 0, m, g, behind, False)
         else:
             add_block(w, <floating>1, a, x, d, here if far and not near else NULL)
-            block_sums(w, here, d, b if simple else 0, m, g, behind if far else NULL, near)
+            block_sums(w, a, <const floating**>NULL, here, d, b if simple else 0, m, g, behind if far else NULL, near)
         if not simple and run.mean >= 0 and run.net.bias:
             mean = sum_of_iterates[d]
         loss_sum, weight_sum = step_in_block(run, 0, block, T, g, one, size, simple, &steps, m, &b, &mean, a), 0

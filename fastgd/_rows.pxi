@@ -70,10 +70,10 @@ cdef extern from *:
     float rounded_f32(float product) noexcept nogil
     void add_scaled_f64(double* w, double c, const double* x, Py_ssize_t n) noexcept nogil
     void add_scaled_f32(float* w, float c, const float* x, Py_ssize_t n) noexcept nogil
-    void block_sums_f64(const double* w, const double** x, Py_ssize_t n, double start, double* m, double* g,
-                        const double** next, bint near) noexcept nogil
-    void block_sums_f32(const float* w, const float** x, Py_ssize_t n, float start, float* m, float* g,
-                        const float** next, bint near) noexcept nogil
+    void block_sums_f64(double* w, const double* c, const double** z, const double** x, Py_ssize_t n, double start,
+                        double* m, double* g, const double** next, bint near) noexcept nogil
+    void block_sums_f32(float* w, const float* c, const float** z, const float** x, Py_ssize_t n, float start,
+                        float* m, float* g, const float** next, bint near) noexcept nogil
     double row_sweep_f64(double* w, double c, const double* x, const double* next, const double* later, Py_ssize_t n,
                          double start) noexcept nogil
     float row_sweep_f32(float* w, float c, const float* x, const float* next, const float* later, Py_ssize_t n,
@@ -195,14 +195,15 @@ cdef inline void add_scaled(floating* w, floating c, const floating* x, Py_ssize
         add_scaled_f32(w, c, x, n)
 
 
-cdef inline void block_sums(const floating* w, const floating** x, Py_ssize_t n, floating start, floating* m_out,
-                            floating* g_out, const floating** next, bint near) noexcept nogil:
-    # m_i = start + w·x_i, unless w is NULL, and g_ik = x_i·x_k for k < i, at i (i − 1) / 2 + k; rows of `next` are
-    # asked for ahead, or none of NULL
+cdef inline void block_sums(floating* w, const floating* c, const floating** z, const floating** x, Py_ssize_t n,
+                            floating start, floating* m_out, floating* g_out, const floating** next,
+                            bint near) noexcept nogil:
+    # w ← w + Σ_i c_i z_i, unless z is NULL; m_i = start + w·x_i, unless w is NULL, and g_ik = x_i·x_k for k < i, at
+    # i (i − 1) / 2 + k; rows of `next` are asked for ahead, or none of NULL
     if floating is double:
-        block_sums_f64(w, x, n, start, m_out, g_out, next, near)
+        block_sums_f64(w, c, z, x, n, start, m_out, g_out, next, near)
     else:
-        block_sums_f32(w, x, n, start, m_out, g_out, next, near)
+        block_sums_f32(w, c, z, x, n, start, m_out, g_out, next, near)
 
 
 cdef inline floating row_sweep(floating* w, floating c, const floating* x, const floating* next, const floating* later,

@@ -19,10 +19,12 @@ cdef inline Py_ssize_t pair(Py_ssize_t i, Py_ssize_t k) noexcept nogil:
 cdef inline void products_of_rows(const floating** x, Py_ssize_t size, Py_ssize_t n, floating* g_out) noexcept nogil:
     cdef Py_ssize_t i, k
     cdef floating q[PAIRS]
-    block_sums(<const floating*>NULL, x, n, <floating>0, <floating*>NULL, g_out, <const floating**>NULL, False)
+    cdef floating* no_weights = NULL
+    cdef const floating** no_rows = NULL
+    block_sums(no_weights, no_weights, no_rows, x, n, <floating>0, no_weights, g_out, no_rows, False)
     if size == BLOCK:
         return
-    block_sums(<const floating*>NULL, x + BLOCK, n, <floating>0, <floating*>NULL, q, <const floating**>NULL, False)
+    block_sums(no_weights, no_weights, no_rows, x + BLOCK, n, <floating>0, no_weights, q, no_rows, False)
     for i in range(BLOCK):
         for k in range(i):
             g_out[pair(BLOCK + i, BLOCK + k)] = q[pair(i, k)]

@@ -65,11 +65,16 @@ def test_a_wide_row_that_is_not_finite_undoes_the_pass(d, choices, bad):
         assert not after.totals.any()
 
 
+FROM_AFAR = [(130, 40), (130, 17000), (701, 700), (701, 3100), (1024, 400), (3000, 40), (3000, 750)]
+
+
+@pytest.mark.parametrize("choices", [{}, {"penalty": penalties.L2(0.01), "average": True}], ids=["plain", "L2, mean"])
 @pytest.mark.parametrize("order", [False, True], ids=["in order", "shuffled"])
-@pytest.mark.parametrize(("d", "rows"), [(130, 40), (130, 17000), (700, 700), (700, 3100), (3000, 40), (3000, 750)])
-def test_rows_from_afar_are_the_same_rows(d, rows, order):
+@pytest.mark.parametrize(("d", "rows"), FROM_AFAR)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_from_afar_are_the_same_rows(dtype, d, rows, order, choices):
     # an X of more than 1 MB in random order, or 16 MB in order, is from afar
     visits = np.random.default_rng(0).permutation(rows) if order else None
     loss = losses.get("mse")
-    method = Method.make(loss, (d, 1), optimizer=fastgd.SGD(lr=0.1 / d))
-    compare(make_pass(loss, "float64", d=d, n=rows, method=method, order=visits), RUN_TOLERANCE["float64"])
+    method = Method.make(loss, (d, 1), optimizer=fastgd.SGD(lr=0.1 / d), **choices)
+    compare(make_pass(loss, dtype, d=d, n=rows, method=method, order=visits), RUN_TOLERANCE[dtype])
