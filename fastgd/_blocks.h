@@ -40,10 +40,12 @@ static inline void NAME(add_block)(REAL *w, REAL keep, const REAL *c_given, cons
    Unless `next` is NULL, the rows that come next are asked for ahead, being too many streams for the hardware to
    foresee: if they are `near` into the first level of cache; without z the first half, and add_block asks for the
    others. */
-static inline void NAME(block_sums)(REAL *w, const REAL *c, const REAL *const *z, const REAL *const *x, ptrdiff_t n,
-                                    REAL start, REAL *m, REAL *g, const REAL *const *next, int near) {
+INLINED void NAME(sums_of_block)(REAL *w, const REAL *c, const REAL *const *z, const REAL *const *x_given, ptrdiff_t n,
+                                 REAL start, REAL *m, REAL *g, const REAL *const *next, int near) {
     ptrdiff_t j = 0;
     lanes M[BLOCK], G[PAIRS];
+    const REAL *x[BLOCK];
+    UNROLL for (int i = 0; i < BLOCK; i++) x[i] = x_given[i];
     for (size_t p = 0; p < 32 / sizeof(part); p++) {
         part a[BLOCK], b[PAIRS];
         UNROLL for (int i = 0; i < BLOCK; i++) a[i] = (part){0};
@@ -77,22 +79,46 @@ static inline void NAME(block_sums)(REAL *w, const REAL *c, const REAL *const *z
         UNROLL for (int i = 0; i < BLOCK; i++) rest[i] = z[i] + j;
         NAME(add_block)(w + j, 1, c, rest, n - j, NULL);
     }
-    if (LANES == 8 && n - j >= 4) {
-        UNROLL for (int i = 0; i < BLOCK; i++) {
-            if (w) m[i] = start + NAME(halve_with)(M[i], w + j, x[i] + j);
-            UNROLL for (int k = 0; k < i; k++)
-                g[i * (i - 1) / 2 + k] = NAME(halve_with)(G[i * (i - 1) / 2 + k], x[i] + j, x[k] + j);
-        }
-        j += 4;
-    } else {
-        if (w) UNROLL for (int i = 0; i < BLOCK; i++) m[i] = start + NAME(halve)(M[i]);
-        UNROLL for (int i = 0; i < PAIRS; i++) g[i] = NAME(halve)(G[i]);
+    half ends[BLOCK + PAIRS];
+    REAL sums[BLOCK + PAIRS];
+    const ptrdiff_t four_more = LANES == 8 && n - j >= 4;
+    UNROLL for (int i = 0; i < BLOCK; i++) {
+        ends[i] = NAME(fold)(M[i], w && four_more ? w + j : NULL, x[i] + j);
+        UNROLL for (int k = 0; k < i; k++)
+            ends[BLOCK + i * (i - 1) / 2 + k] = NAME(fold)(G[i * (i - 1) / 2 + k], four_more ? x[i] + j : NULL, x[k] + j);
     }
-    for (; j < n; j++)
+    NAME(add_up_four)(ends, sums);
+    NAME(add_up_four)(ends + BLOCK, sums + BLOCK);
+    sums[8] = NAME(add_up)(ends[8]);
+    sums[9] = NAME(add_up)(ends[9]);
+    for (j += 4 * four_more; j < n; j++)
         UNROLL for (int i = 0; i < BLOCK; i++) {
-            if (w) m[i] += w[j] * x[i][j];
-            UNROLL for (int k = 0; k < i; k++) g[i * (i - 1) / 2 + k] += x[i][j] * x[k][j];
+            if (w) sums[i] += w[j] * x[i][j];
+            UNROLL for (int k = 0; k < i; k++) sums[BLOCK + i * (i - 1) / 2 + k] += x[i][j] * x[k][j];
         }
+    if (w) UNROLL for (int i = 0; i < BLOCK; i++) m[i] = start + sums[i];
+    UNROLL for (int i = 0; i < PAIRS; i++) g[i] = sums[BLOCK + i];
+}
+
+/* g alone */
+static inline void NAME(block_products)(const REAL *const *x, ptrdiff_t n, REAL *g) {
+    NAME(sums_of_block)(NULL, NULL, NULL, x, n, 0, NULL, g, NULL, 0);
+}
+
+/* without moving w */
+static inline void NAME(block_sums)(REAL *w, const REAL *const *x, ptrdiff_t n, REAL start, REAL *m, REAL *g,
+                                    const REAL *const *next, int near) {
+    if (next && near)
+        NAME(sums_of_block)(w, NULL, NULL, x, n, start, m, g, next, 1);
+    else if (next)
+        NAME(sums_of_block)(w, NULL, NULL, x, n, start, m, g, next, 0);
+    else
+        NAME(sums_of_block)(w, NULL, NULL, x, n, start, m, g, NULL, 0);
+}
+
+static inline void NAME(move_and_sum)(REAL *w, const REAL *c, const REAL *const *z, const REAL *const *x, ptrdiff_t n,
+                                      REAL start, REAL *m, REAL *g, const REAL *const *next) {
+    NAME(sums_of_block)(w, c, z, x, n, start, m, g, next, 0);
 }
 
 /* w ← w + c x over one `lanes` of numbers, and of these weights, while they are at hand, sum + w·next, lane by lane */
@@ -159,15 +185,10 @@ static inline void NAME(block_dots)(const REAL *w, const REAL *v, const REAL *co
     }
     UNROLL for (int i = 0; i < BLOCK; i++) {
         ptrdiff_t k = j;
-        if (LANES == 8 && n - k >= 4) {
-            m[i] = NAME(halve_with)(M[i], w + k, x[i] + k);
-            q[i] = NAME(halve_with)(Q[i], v + k, x[i] + k);
-            k += 4;
-        } else {
-            m[i] = NAME(halve)(M[i]);
-            q[i] = NAME(halve)(Q[i]);
-        }
-        for (; k < n; k++) {
+        const ptrdiff_t four_more = LANES == 8 && n - k >= 4;
+        m[i] = NAME(add_up)(NAME(fold)(M[i], four_more ? w + k : NULL, x[i] + k));
+        q[i] = NAME(add_up)(NAME(fold)(Q[i], four_more ? v + k : NULL, x[i] + k));
+        for (k += 4 * four_more; k < n; k++) {
             m[i] += w[k] * x[i][k];
             q[i] += v[k] * x[i][k];
         }

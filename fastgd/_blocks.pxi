@@ -24,15 +24,17 @@ cdef struct Block:
 cdef struct Steps:          # of a block, where there is more to a step than w ← w − λ g. The weights are scale · v
     double[BLOCK] rate
     double[BLOCK] keep
-    double[BLOCK] size      # a row moves w by size · slope · x
+    double[BLOCK] size      # a row moves w by size · slope · x,
+    double[BLOCK] factor    # and v by factor · slope · x
     double[BLOCK] square    # ‖x‖²
     double[BLOCK] before    # the scale before each step
     double[BLOCK] after
     double[BLOCK] summed    # before each step, Σ scale of the iterates in the mean
     int64_t averaged        # what the steps so far have made of these
     double squared_norm
-    double unweighted
-    double penalty
+    double unweighted       # and the sums of what was there before each
+    double squared_norms
+    double biases
 
 
 cdef bint from_afar(const Run* run, bint ordered) noexcept nogil:
@@ -67,35 +69,43 @@ cdef inline bint begin_steps(const Run* run, const floating** x, const Block* bl
     # a row of zeros is passed over
     cdef double scale = run.lazy.scale, summed = run.lazy.summed
     cdef bint passive = passive_aggressive(&run.method), measured = passive or run.method.clip_norm > 0
+    cdef int64_t update = run.counters[UPDATES] + 1
     cdef Py_ssize_t k
+    rates_of(&run.method, update, run.first, size, steps.rate)
     for k in range(size):
-        steps.rate[k] = rate_of(&run.method, run.counters[UPDATES] + 1 + k, run.first)
         steps.keep[k] = kept(&run.method, steps.rate[k], run.method.decay)
-        steps.size[k] = -block.weight[k] * (1 if passive else steps.rate[k] * run.loss.scale)
-        steps.square[k] = run.rules.squares[block.row[k]] if run.rules.squares != NULL else 0
-        if measured:
-            steps.square[k] = dot(x[k], x[k], run.rows.d, 0)
-        if measured and steps.square[k] == 0 and run.rules.pass_over_zeros:
-            return False
-        steps.before[k], steps.summed[k] = scale, summed
+        steps.before[k] = scale
         scale *= steps.keep[k]
         steps.after[k] = scale
-        if run.mean >= 0 and run.counters[UPDATES] + 1 + k >= run.method.average:
-            summed += scale
+    for k in range(size):
+        steps.size[k] = -block.weight[k] * (1 if passive else steps.rate[k] * run.loss.scale)
+        steps.factor[k] = steps.size[k] / steps.after[k]
+    if run.rules.squares != NULL:
+        for k in range(size):
+            steps.square[k] = run.rules.squares[block.row[k]]
+    if measured:
+        for k in range(size):
+            steps.square[k] = dot(x[k], x[k], run.rows.d, 0)
+            if steps.square[k] == 0 and run.rules.pass_over_zeros:
+                return False
+    if run.mean >= 0:
+        for k in range(size):
+            steps.summed[k] = summed
+            summed += steps.after[k] if update + k >= run.method.average else 0
     steps.averaged, steps.squared_norm = run.counters[AVERAGED], run.rules.squared_norm
-    steps.unweighted = steps.penalty = 0
+    steps.unweighted = steps.squared_norms = steps.biases = 0
     return scale * (1 << FOLD_BELOW_MINUS_LOG2) >= 1
 
 
 cdef inline double step_in_block(const Run* run, Py_ssize_t k, const Block* block, const floating* T,
                                  const floating* g, floating one, Py_ssize_t rows, bint simple, Steps* steps,
                                  floating* m, floating* b, floating* mean, floating* a) noexcept nogil:
-    # the k-th step of a block of so many rows: from m_k = v·x_k come a_k = −λ · weight_k · slope_k / scale and m_i,
-    # i > k, b and its mean as the step leaves them; of simple steps m has b in it. What does not wait for the slope is
-    # worked out apart from it; `one` is 0 if there is no bias. Returns weight · loss
-    cdef floating y = m[k] if simple else <floating>steps.before[k] * m[k] + b[0], slope, moved, factor
+    # the k-th step of a block of so many rows: from the raw prediction m_k come a_k = −λ · weight_k · slope_k / scale
+    # and m_i, i > k, b and its mean as the step leaves them; of simple steps b is left. What does not wait for the
+    # slope is worked out apart from it; `one` is 0 if there is no bias. Returns weight · loss
+    cdef floating y = m[k], slope, moved, factor, moved_bias = b[0]
     cdef double value = run.loss.scale * (<double>loss_of_output(&run.loss, y, T[block.row[k]], &slope) + 0 * <double>y)
-    cdef double size, weight = block.weight[k]
+    cdef double size, weight = block.weight[k], shorten
     cdef Py_ssize_t i
     if simple:
         size = -rate_of(&run.method, run.counters[UPDATES] + 1 + k, run.first)
@@ -104,24 +114,27 @@ cdef inline double step_in_block(const Run* run, Py_ssize_t k, const Block* bloc
         for i in range(k + 1, rows):
             m[i] += slope * (factor * (g[i * (i - 1) // 2 + k] + one))
         return weight * value
-    slope, size = limited(slope, run.rules.slope_limit), steps.size[k]
+    slope, size, factor = limited(slope, run.rules.slope_limit), steps.size[k], <floating>steps.factor[k]
     if passive_aggressive(&run.method):
         slope = aggressive(&run.method, value, slope, steps.square[k])
     elif run.method.clip_norm > 0:
-        size *= clipping(run, fabs(weight * run.loss.scale * <double>slope) * sqrt(steps.square[k] + run.net.bias))
-    factor = <floating>(size / steps.after[k])
+        shorten = clipping(run, fabs(weight * run.loss.scale * <double>slope) * sqrt(steps.square[k] + run.net.bias))
+        size, factor = size * shorten, <floating>(steps.factor[k] * shorten)
     a[k], moved = factor * slope, <floating>size * slope
     if run.rules.objective:
         steps.unweighted += value
-        steps.penalty += price(run, steps.squared_norm, b[0])
-        steps.squared_norm = norm_after(steps.squared_norm, steps.keep[k], moved, steps.before[k] * <double>m[k],
-                                        steps.square[k])
-    for i in range(k + 1, rows):
-        m[i] += slope * (factor * g[i * (i - 1) // 2 + k])
-    if run.net.bias and not run.bias_apart:
-        b[0] += moved
-    elif run.net.bias:
+        steps.squared_norms += steps.squared_norm
+        steps.biases += b[0]
+        steps.squared_norm = norm_after(steps.squared_norm, steps.keep[k], moved, y - b[0], steps.square[k])
+    if run.bias_apart:
         move_bias(run, steps.rate[k], moved, b)
+        moved_bias, one = b[0] - moved_bias, 0
+        for i in range(k + 1, rows):
+            m[i] += moved_bias
+    else:
+        b[0] += one * moved
+    for i in range(k + 1, rows):
+        m[i] += slope * (<floating>steps.before[i] * (factor * g[i * (i - 1) // 2 + k]) + one * <floating>size)
     if run.mean >= 0 and run.counters[UPDATES] + 1 + k >= run.method.average:
         steps.averaged += 1
         add_to_mean(mean, b, <double>steps.averaged, 1)
@@ -196,7 +209,7 @@ cdef inline void end_steps(Run* run, const Steps* steps, floating* sum_of_iterat
     if run.rules.objective:
         run.rules.squared_norm = steps.squared_norm
         run.totals[UNWEIGHTED] += steps.unweighted
-        run.totals[PENALTY] += steps.penalty if priced(run) else 0
+        run.totals[PENALTY] += price(run, steps.squared_norms, steps.biases) if priced(run) else 0
 
 
 cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, floating* state, const floating* X, const floating* T,
@@ -224,10 +237,11 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, floating* state, cons
     cdef Block[2] blocks
     cdef Block* block = &blocks[0]
     cdef Block* coming = &blocks[1]
-    cdef bint far = from_afar(run, order != NULL), near = d * <Py_ssize_t>sizeof(floating) <= AHEAD_BYTES, more
+    cdef Py_ssize_t row_bytes = d * <Py_ssize_t>sizeof(floating), asked = min(MOST_ASKED, 1 + ASKED_BYTES // row_bytes)
+    cdef bint far = from_afar(run, order != NULL), near = row_bytes <= AHEAD_BYTES, more
+    cdef bint in_one_pass = far and not near and row_bytes % PAGE_BYTES != 0
     # beside the two other streams of a sweep the hardware foresees such rows less well than alone
-    cdef bint apart = far and not near and order == NULL and d * <Py_ssize_t>sizeof(floating) <= APART_BYTES
-    cdef Py_ssize_t asked = min(MOST_ASKED, 1 + ASKED_BYTES // (d * <Py_ssize_t>sizeof(floating)))
+    cdef bint apart = far and not near and order == NULL and row_bytes <= APART_BYTES
     memset(&steps, 0, sizeof(steps))
     more = next_rows(run, block, size, weights, order, start, stop)
     for k in range(size):                               # as if after a block that moved nothing
@@ -249,13 +263,16 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, floating* state, cons
             m[0] = dot(w, here[0], d, b if simple else 0)
         elif size == 1:
             m[0] = row_sweep(w, a[0], x[0], here[0], behind[0] if far and not near else NULL, d, b if simple else 0)
-        elif far and not near and d * <Py_ssize_t>sizeof(floating) % PAGE_BYTES != 0:
-            block_sums(w, a, x, here, d, b if simple else 0, m, g, behind, False)
+        elif in_one_pass:
+            move_and_sum(w, a, x, here, d, b if simple else 0, m, g, behind)
         else:
             add_block(w, <floating>1, a, x, d, here if far and not near else NULL)
-            block_sums(w, a, <const floating**>NULL, here, d, b if simple else 0, m, g, behind if far else NULL, near)
-        if not simple and run.mean >= 0 and run.net.bias:
-            mean = sum_of_iterates[d]
+            block_sums(w, here, d, b if simple else 0, m, g, behind if far else NULL, near)
+        if not simple:
+            for k in range(size):
+                m[k] = <floating>steps.before[k] * m[k] + b
+            if run.mean >= 0 and run.net.bias:
+                mean = sum_of_iterates[d]
         loss_sum, weight_sum = step_in_block(run, 0, block, T, g, one, size, simple, &steps, m, &b, &mean, a), 0
         if size == BLOCK:
             loss_sum += step_in_block(run, 1, block, T, g, one, size, simple, &steps, m, &b, &mean, a)

@@ -22,6 +22,7 @@ ctypedef fused index_t:
     int32_t
     int64_t
 
+include "_lanes.pxi"
 include "_rows.pxi"
 include "_math.pxi"
 include "_losses.pxi"

@@ -24,6 +24,13 @@
 #define KEEP_CALLS() ((void)0)
 #endif
 #endif
+#ifndef INLINED /* where each caller's constants are to be seen */
+#if defined(__GNUC__)
+#define INLINED static inline __attribute__((always_inline))
+#else
+#define INLINED static inline
+#endif
+#endif
 #ifndef IN_REGISTER /* hides from gcc that it could as well load a number again wherever it is used */
 #if defined(__GNUC__) && defined(__x86_64__)
 #define IN_REGISTER(vector) __asm__("" : "+x"(vector))
@@ -33,6 +40,13 @@
 #define IN_REGISTER(vector) ((void)(vector))
 #endif
 #endif
+#ifndef NUMBER /* the k-th number of a `half` */
+#if defined(__GNUC__)
+#define NUMBER(numbers, k) (numbers)[k]
+#else
+#define NUMBER(numbers, k) (numbers).p[k]
+#endif
+#endif
 #undef LANES
 #undef PER
 #define LANES ((ptrdiff_t)(32 / sizeof(REAL)))        /* numbers in a `lanes` */
@@ -40,6 +54,7 @@
 #define part NAME(part)
 #define lanes NAME(lanes)
 #define four NAME(four)
+#define half NAME(half)
 
 #if defined(__GNUC__) && defined(__AVX__)
 typedef REAL part __attribute__((vector_size(32), aligned(sizeof(REAL)), may_alias));
@@ -48,10 +63,13 @@ typedef REAL part __attribute__((vector_size(16), aligned(sizeof(REAL)), may_ali
 #else
 typedef REAL part;
 #endif
-#if defined(__GNUC__)
-typedef REAL four __attribute__((vector_size(4 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
-#endif
 typedef struct { part p[32 / sizeof(part)]; } lanes;
+#if defined(__GNUC__)
+typedef REAL half __attribute__((vector_size(16), aligned(sizeof(REAL)), may_alias));
+typedef REAL four __attribute__((vector_size(4 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
+#else
+typedef lanes half;
+#endif
 
 static inline lanes NAME(plus)(lanes a, lanes b) {
     for (size_t k = 0; k < 32 / sizeof(part); k++) a.p[k] += b.p[k];
@@ -92,36 +110,44 @@ static inline lanes NAME(plus_product)(lanes sum, const REAL *a, const REAL *b) 
     return sum;
 }
 
-/* the sum over the lanes, by halving: first k + (k + 4), then (0 + 2) + (1 + 3) */
-static inline REAL NAME(halve)(lanes sum) {
-    REAL s[32 / sizeof(REAL)];
+/* The sum over the lanes is made by halving: first k + (k + 4). Unless a is NULL, a_k b_k of four numbers more join the
+   upper four of eight. */
+static inline half NAME(fold)(lanes sum, const REAL *a, const REAL *b) {
 #if defined(__GNUC__)
-    typedef REAL half __attribute__((vector_size(16)));
     half low, high;
     memcpy(&low, &sum, 16);
     memcpy(&high, (const char *)&sum + 16, 16);
-    low += high;
-    if (LANES == 4) return low[0] + low[1];
-    memcpy(s, &low, 16);
+    if (a) high += *(const half *)a * *(const half *)b;
+    return low + high;
 #else
-    memcpy(s, &sum, 32);
-    if (LANES == 8) for (int k = 0; k < 4; k++) s[k] += s[k + 4];
+    for (int k = 0; k < LANES / 2; k++) sum.p[k] += sum.p[k + LANES / 2] + (a ? a[k] * b[k] : 0);
+    return sum;
 #endif
-    return (s[0] + s[2]) + (s[1] + s[3]);
 }
 
-/* the same with a_k b_k of four numbers more, in the lanes that come together first */
-static inline REAL NAME(halve_with)(lanes sum, const REAL *a, const REAL *b) {
+/* then (0 + 2) + (1 + 3) */
+static inline REAL NAME(add_up)(half s) {
+    if (LANES == 4) return NUMBER(s, 0) + NUMBER(s, 1);
+    return (NUMBER(s, 0) + NUMBER(s, LANES / 2 - 2)) + (NUMBER(s, 1) + NUMBER(s, LANES / 2 - 1));
+}
+
+/* the same for four of them */
+static inline void NAME(add_up_four)(const half *s, REAL *out) {
 #if defined(__GNUC__)
-    four low, high;
-    memcpy(&low, &sum, 16);
-    memcpy(&high, (const char *)&sum + 16, 16);
-    low += high + *(const four *)a * *(const four *)b;
-    return (low[0] + low[2]) + (low[1] + low[3]);
-#else
-    for (int k = 0; k < 4; k++) sum.p[k] += a[k] * b[k];
-    return NAME(halve)(sum);
+    if (LANES == 8) {
+        four a, b, c, d;
+        memcpy(&a, s, 16), memcpy(&b, s + 1, 16), memcpy(&c, s + 2, 16), memcpy(&d, s + 3, 16);
+        a = (four){a[0], a[1], b[0], b[1]} + (four){a[2], a[3], b[2], b[3]};
+        c = (four){c[0], c[1], d[0], d[1]} + (four){c[2], c[3], d[2], d[3]};
+        *(four *)out = (four){a[0], a[2], c[0], c[2]} + (four){a[1], a[3], c[1], c[3]};
+        return;
+    }
 #endif
+    for (int i = 0; i < 4; i++) out[i] = NAME(add_up)(s[i]);
+}
+
+static inline REAL NAME(halve)(lanes sum) {
+    return NAME(add_up)(NAME(fold)(sum, NULL, NULL));
 }
 
 static inline REAL NAME(dot_of_four)(const REAL *a, const REAL *b) {
@@ -236,3 +262,4 @@ static inline void NAME(add_scaled)(REAL *w, REAL c, const REAL *x, ptrdiff_t n)
 #undef part
 #undef lanes
 #undef four
+#undef half

@@ -164,23 +164,45 @@ cdef struct Now:                    # one update
     FtrlRule ftrl
 
 
-cdef double moving_rate(const Method* method, int64_t t, int64_t first) noexcept nogil:
+cdef void moving_rates(const Method* method, int64_t t, int64_t first, Py_ssize_t size,
+                       double* rates_out) noexcept nogil:
+    # see rates_of; each formula in a loop of its own, which the compiler takes several turns of at once
+    cdef double at = t, power_of_t = method.schedule_numbers[0]
+    cdef Py_ssize_t k
+    for k in range(size):
+        rates_out[k] = method.lr                    # passive-aggressive: the aggressiveness
     if method.schedule == TABLE:
-        return method.rates[t - 1 - first]
-    if method.schedule == OPTIMAL:
-        return 1 / (method.schedule_numbers[0] * (method.schedule_numbers[1] + t - 1))
-    if method.schedule == INVSCALING:
-        if method.schedule_numbers[0] == 0.5:
-            return method.lr / sqrt(<double>t)
-        if method.schedule_numbers[0] == 0.25:
-            return method.lr / sqrt(sqrt(<double>t))
-        return method.lr / power(<double>t, method.schedule_numbers[0])
-    return method.lr                # passive-aggressive: the aggressiveness
+        for k in range(size):
+            rates_out[k] = method.rates[t + k - 1 - first]
+    elif method.schedule == OPTIMAL:
+        for k in range(size):
+            rates_out[k] = 1 / (method.schedule_numbers[0] * (method.schedule_numbers[1] + (at + k) - 1))
+    elif method.schedule == INVSCALING and power_of_t == 0.5:
+        for k in range(size):
+            rates_out[k] /= sqrt(at + k)
+    elif method.schedule == INVSCALING and power_of_t == 0.25:
+        for k in range(size):
+            rates_out[k] /= sqrt(sqrt(at + k))
+    elif method.schedule == INVSCALING:
+        for k in range(size):
+            rates_out[k] /= power(at + k, power_of_t)
+
+
+cdef inline void rates_of(const Method* method, int64_t t, int64_t first, Py_ssize_t size,
+                          double* rates_out) noexcept nogil:
+    # the learning rates of updates t, t + 1, …, where t is 1, 2, …; a table begins at update `first` + 1
+    cdef Py_ssize_t k
+    if method.schedule != CONSTANT:
+        moving_rates(method, t, first, size, rates_out)
+    else:
+        for k in range(size):
+            rates_out[k] = method.lr
 
 
 cdef inline double rate_of(const Method* method, int64_t t, int64_t first) noexcept nogil:
-    # the learning rate of update t = 1, 2, …; the table begins at update `first` + 1
-    return method.lr if method.schedule == CONSTANT else moving_rate(method, t, first)
+    cdef double rate
+    rates_of(method, t, first, 1, &rate)
+    return rate
 
 
 cdef inline void prepare(const Method* method, int64_t t, int64_t first, double* powers, Now* now) noexcept nogil:

@@ -96,7 +96,8 @@ cdef void plan(Run* run) noexcept:
     run.linear = run.direct and plain(&run.method) and run.paid == NULL
     run.simple = (run.linear and run.method.decay == 0 and run.method.bias_decay == 0 and run.mean < 0
                   and not passive_aggressive(&run.method) and not run.rules.given)
-    run.bias_apart = run.method.bias_decay != 0 or run.rules.intercept_decay != 1 or run.rules.bias_pull != 0
+    run.bias_apart = run.net.bias and (run.method.bias_decay != 0 or run.rules.intercept_decay != 1
+                                       or run.rules.bias_pull != 0)
     if in_blocks(run) and one_unit(run) and (run.method.decay > 0 or run.mean >= 0):
         run.lazy.kind = SCALED
     run.rules.slope_limit /= run.loss.scale

@@ -19,12 +19,10 @@ cdef inline Py_ssize_t pair(Py_ssize_t i, Py_ssize_t k) noexcept nogil:
 cdef inline void products_of_rows(const floating** x, Py_ssize_t size, Py_ssize_t n, floating* g_out) noexcept nogil:
     cdef Py_ssize_t i, k
     cdef floating q[PAIRS]
-    cdef floating* no_weights = NULL
-    cdef const floating** no_rows = NULL
-    block_sums(no_weights, no_weights, no_rows, x, n, <floating>0, no_weights, g_out, no_rows, False)
+    block_products(x, n, g_out)
     if size == BLOCK:
         return
-    block_sums(no_weights, no_weights, no_rows, x + BLOCK, n, <floating>0, no_weights, q, no_rows, False)
+    block_products(x + BLOCK, n, q)
     for i in range(BLOCK):
         for k in range(i):
             g_out[pair(BLOCK + i, BLOCK + k)] = q[pair(i, k)]
@@ -88,8 +86,7 @@ cdef inline bint some_are_zero(const floating* a, Py_ssize_t n) noexcept nogil:
 
 cdef inline void move_units(const Net* net, floating* params, floating kept, const floating* a, const floating** x,
                             Py_ssize_t size) noexcept nogil:
-    # W_k ← kept · W_k + Σ_i a_ik x_i, for two units at once or, if `kept` is 1, without the rows at which a unit was
-    # off
+    # W_k ← kept · W_k + Σ_i a_ik x_i, for two units at once or, if `kept` is 1, without rows at which a unit was off
     cdef Py_ssize_t i, k = 0, count, n = net.sizes[0], m = net.sizes[1]
     cdef floating c[ROWS]
     cdef floating e[ROWS]

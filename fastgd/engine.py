@@ -107,9 +107,9 @@ def work_size(net: Net, rows_of_state: int) -> int:
     return columns + undone + 2 * units(net) + 2 * _kernels.BLOCK_ROWS * net.sizes[1] + filling
 
 
-def _in_slices(rows: data.Rows, multiplications: float) -> list[tuple[int, int]]:
+def _in_slices(rows: data.Rows, work: float) -> list[tuple[int, int]]:
     copied = 0 if rows.in_place else rows.row_bytes
-    step = slice_rows(multiplications, rows.dtype.itemsize, copied)
+    step = slice_rows(work, rows.dtype.itemsize, copied)
     return [(start, min(start + step, len(rows))) for start in range(0, len(rows), step)]
 
 

@@ -21,6 +21,8 @@ CHOICES = {
     "invscaling": {"schedule": "invscaling", "penalty": "l2"},
 }
 DTYPES = ["float64", "float32"]
+#: widths and numbers of rows, near and from afar: more than 1 MB in random order, or 16 MB in order
+FROM_AFAR = [(130, 40), (130, 17000), (701, 700), (701, 3100), (1024, 400), (3000, 40), (3000, 750)]
 
 
 def wide_pass(name, dtype, d, choices, **options):
@@ -65,15 +67,11 @@ def test_a_wide_row_that_is_not_finite_undoes_the_pass(d, choices, bad):
         assert not after.totals.any()
 
 
-FROM_AFAR = [(130, 40), (130, 17000), (701, 700), (701, 3100), (1024, 400), (3000, 40), (3000, 750)]
-
-
 @pytest.mark.parametrize("choices", [{}, {"penalty": penalties.L2(0.01), "average": True}], ids=["plain", "L2, mean"])
 @pytest.mark.parametrize("order", [False, True], ids=["in order", "shuffled"])
 @pytest.mark.parametrize(("d", "rows"), FROM_AFAR)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_rows_from_afar_are_the_same_rows(dtype, d, rows, order, choices):
-    # an X of more than 1 MB in random order, or 16 MB in order, is from afar
     visits = np.random.default_rng(0).permutation(rows) if order else None
     loss = losses.get("mse")
     method = Method.make(loss, (d, 1), optimizer=fastgd.SGD(lr=0.1 / d), **choices)

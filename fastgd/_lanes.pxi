@@ -1,0 +1,303 @@
+# ------------------------------------------------------------------------------------------------------------ lanes
+
+cdef extern from *:
+    """
+    #include <stddef.h>
+    #include <stdint.h>
+    #include <string.h>
+    #define REAL double
+    #define NAME(f) f##_f64
+    #include "_lanes.h"
+    #undef NAME
+    #define COLUMN int32_t
+    #define NAME(f) f##_f64_i32
+    #include "_gather.h"
+    #undef COLUMN
+    #undef NAME
+    #define COLUMN int64_t
+    #define NAME(f) f##_f64_i64
+    #include "_gather.h"
+    #undef COLUMN
+    #undef NAME
+    #undef REAL
+    #define REAL float
+    #define NAME(f) f##_f32
+    #include "_lanes.h"
+    #undef NAME
+    #define COLUMN int32_t
+    #define NAME(f) f##_f32_i32
+    #include "_gather.h"
+    #undef COLUMN
+    #undef NAME
+    #define COLUMN int64_t
+    #define NAME(f) f##_f32_i64
+    #include "_gather.h"
+    #undef COLUMN
+    #undef NAME
+    #undef REAL
+    #if !defined(FASTGD_FLAGS)
+    #define FASTGD_FLAGS "unknown"
+    #endif
+    #if defined(__clang__)
+    #define FASTGD_COMPILER __VERSION__
+    #elif defined(__GNUC__)
+    #define FASTGD_COMPILER "gcc " __VERSION__
+    #elif defined(_MSC_FULL_VER)
+    #define FASTGD_STRING_(x) #x
+    #define FASTGD_STRING(x) FASTGD_STRING_(x)
+    #define FASTGD_COMPILER "MSVC " FASTGD_STRING(_MSC_FULL_VER)
+    #else
+    #define FASTGD_COMPILER "unknown"
+    #endif
+    """
+    double dot_f64(const double* a, const double* b, Py_ssize_t n, double start) noexcept nogil
+    float dot_f32(const float* a, const float* b, Py_ssize_t n, float start) noexcept nogil
+    double short_dot_f64(const double* a, const double* b, Py_ssize_t n, double start) noexcept nogil
+    float short_dot_f32(const float* a, const float* b, Py_ssize_t n, float start) noexcept nogil
+    void weighted_rows_f64(const double* w, const double* c, Py_ssize_t m, Py_ssize_t n, double* out) noexcept nogil
+    void weighted_rows_f32(const float* w, const float* c, Py_ssize_t m, Py_ssize_t n, float* out) noexcept nogil
+    double narrow_dot_f64(const double* w, const double* x, Py_ssize_t n, double start) noexcept nogil
+    float narrow_dot_f32(const float* w, const float* x, Py_ssize_t n, float start) noexcept nogil
+    void add_to_rows_f64(double* w, const double* c, double factor, const double* x, Py_ssize_t m,
+                         Py_ssize_t n) noexcept nogil
+    void add_to_rows_f32(float* w, const float* c, float factor, const float* x, Py_ssize_t m,
+                         Py_ssize_t n) noexcept nogil
+    double square_f64(const double* x, Py_ssize_t n) noexcept nogil
+    double square_f32(const float* x, Py_ssize_t n) noexcept nogil
+    double not_negative_f64(double x) noexcept nogil
+    float not_negative_f32(float x) noexcept nogil
+    double rounded_f64(double product) noexcept nogil
+    float rounded_f32(float product) noexcept nogil
+    void add_scaled_f64(double* w, double c, const double* x, Py_ssize_t n) noexcept nogil
+    void add_scaled_f32(float* w, float c, const float* x, Py_ssize_t n) noexcept nogil
+    void block_products_f64(const double** x, Py_ssize_t n, double* g) noexcept nogil
+    void block_products_f32(const float** x, Py_ssize_t n, float* g) noexcept nogil
+    void block_sums_f64(double* w, const double** x, Py_ssize_t n, double start, double* m, double* g,
+                        const double** next, bint near) noexcept nogil
+    void block_sums_f32(float* w, const float** x, Py_ssize_t n, float start, float* m, float* g,
+                        const float** next, bint near) noexcept nogil
+    void move_and_sum_f64(double* w, const double* c, const double** z, const double** x, Py_ssize_t n, double start,
+                          double* m, double* g, const double** next) noexcept nogil
+    void move_and_sum_f32(float* w, const float* c, const float** z, const float** x, Py_ssize_t n, float start,
+                          float* m, float* g, const float** next) noexcept nogil
+    double row_sweep_f64(double* w, double c, const double* x, const double* next, const double* later, Py_ssize_t n,
+                         double start) noexcept nogil
+    float row_sweep_f32(float* w, float c, const float* x, const float* next, const float* later, Py_ssize_t n,
+                        float start) noexcept nogil
+    void block_dots_f64(const double* w, const double* v, const double** x, Py_ssize_t n, double* m,
+                        double* q) noexcept nogil
+    void block_dots_f32(const float* w, const float* v, const float** x, Py_ssize_t n, float* m,
+                        float* q) noexcept nogil
+    void add_block_to_two_f64(double* w, double* v, double keep, const double* c, const double* e, const double** x,
+                              Py_ssize_t n) noexcept nogil
+    void add_block_to_two_f32(float* w, float* v, float keep, const float* c, const float* e, const float** x,
+                              Py_ssize_t n) noexcept nogil
+    void add_two_f64(double* w, double c, const double* x, double e, const double* z, Py_ssize_t n) noexcept nogil
+    void add_two_f32(float* w, float c, const float* x, float e, const float* z, Py_ssize_t n) noexcept nogil
+    void add_three_f64(double* w, double c, const double* x, double e, const double* z, double f, const double* v,
+                       Py_ssize_t n) noexcept nogil
+    void add_three_f32(float* w, float c, const float* x, float e, const float* z, float f, const float* v,
+                       Py_ssize_t n) noexcept nogil
+    void add_block_f64(double* w, double keep, const double* c, const double** x, Py_ssize_t n,
+                       const double** next) noexcept nogil
+    void add_block_f32(float* w, float keep, const float* c, const float** x, Py_ssize_t n,
+                       const float** next) noexcept nogil
+    void move_few_units_f64(double* v, double* u, const double* slope, const double* x, const double* next, double g,
+                            double kappa, Py_ssize_t d, Py_ssize_t m, Py_ssize_t K, double* z, double* y,
+                            double* flaw) noexcept nogil
+    void move_few_units_f32(float* v, float* u, const float* slope, const float* x, const float* next, float g,
+                            float kappa, Py_ssize_t d, Py_ssize_t m, Py_ssize_t K, float* z, float* y,
+                            float* flaw) noexcept nogil
+    double gathered_dot_f64_i32(const double* w, const double* x, const int32_t* columns, Py_ssize_t n,
+                                const int32_t* next, Py_ssize_t m) noexcept nogil
+    double gathered_dot_f64_i64(const double* w, const double* x, const int64_t* columns, Py_ssize_t n,
+                                const int64_t* next, Py_ssize_t m) noexcept nogil
+    float gathered_dot_f32_i32(const float* w, const float* x, const int32_t* columns, Py_ssize_t n,
+                               const int32_t* next, Py_ssize_t m) noexcept nogil
+    float gathered_dot_f32_i64(const float* w, const float* x, const int64_t* columns, Py_ssize_t n,
+                               const int64_t* next, Py_ssize_t m) noexcept nogil
+    void scatter_scaled_f64_i32(double* w, double c, const double* x, const int32_t* columns,
+                                Py_ssize_t n) noexcept nogil
+    void scatter_scaled_f64_i64(double* w, double c, const double* x, const int64_t* columns,
+                                Py_ssize_t n) noexcept nogil
+    void scatter_scaled_f32_i32(float* w, float c, const float* x, const int32_t* columns, Py_ssize_t n) noexcept nogil
+    void scatter_scaled_f32_i64(float* w, float c, const float* x, const int64_t* columns, Py_ssize_t n) noexcept nogil
+    void PREFETCH(const void* address) noexcept nogil
+    void PREFETCH_FAR(const void* address) noexcept nogil
+    void KEEP_CALLS() noexcept nogil
+    enum:
+        BLOCK
+        PAIRS
+    const char* FASTGD_FLAGS
+    const char* FASTGD_COMPILER
+
+
+cdef inline floating dot(const floating* a, const floating* b, Py_ssize_t n, floating start) noexcept nogil:
+    # start + Σ_j a_j b_j
+    if floating is double:
+        return dot_f64(a, b, n, start)
+    else:
+        return dot_f32(a, b, n, start)
+
+
+cdef inline floating short_dot(const floating* a, const floating* b, Py_ssize_t n, floating start) noexcept nogil:
+    # start + Σ_j a_j b_j for few numbers, written just before
+    if floating is double:
+        return short_dot_f64(a, b, n, start)
+    else:
+        return short_dot_f32(a, b, n, start)
+
+
+cdef inline void weighted_rows(const floating* w, const floating* c, Py_ssize_t m, Py_ssize_t n,
+                               floating* y_out) noexcept nogil:
+    # y_j = Σ_k c_k w_kj
+    if floating is double:
+        weighted_rows_f64(w, c, m, n, y_out)
+    else:
+        weighted_rows_f32(w, c, m, n, y_out)
+
+
+cdef inline bint narrow(Py_ssize_t n, const floating* kind) noexcept nogil:
+    return n * <Py_ssize_t>sizeof(floating) < 32
+
+
+cdef inline floating narrow_dot(const floating* w, const floating* x, Py_ssize_t n, floating start) noexcept nogil:
+    # start + w · x for a narrow w
+    if floating is double:
+        return narrow_dot_f64(w, x, n, start)
+    else:
+        return narrow_dot_f32(w, x, n, start)
+
+
+cdef inline void add_to_rows(floating* w, const floating* c, floating factor, const floating* x, Py_ssize_t m,
+                             Py_ssize_t n) noexcept nogil:
+    # w_k ← w_k + factor c_k x for the short rows of w
+    if floating is double:
+        add_to_rows_f64(w, c, factor, x, m, n)
+    else:
+        add_to_rows_f32(w, c, factor, x, m, n)
+
+
+cdef inline floating not_negative(floating x) noexcept nogil:
+    # 1 where x ≥ 0, else 0
+    if floating is double:
+        return not_negative_f64(x)
+    else:
+        return not_negative_f32(x)
+
+
+cdef inline floating rounded(floating product) noexcept nogil:
+    if floating is double:
+        return rounded_f64(product)
+    else:
+        return rounded_f32(product)
+
+
+cdef inline void add_scaled(floating* w, floating c, const floating* x, Py_ssize_t n) noexcept nogil:
+    # w_j ← w_j + c x_j
+    if floating is double:
+        add_scaled_f64(w, c, x, n)
+    else:
+        add_scaled_f32(w, c, x, n)
+
+
+cdef inline void block_products(const floating** x, Py_ssize_t n, floating* g_out) noexcept nogil:
+    # g_ik = x_i·x_k for k < i, at i (i − 1) / 2 + k
+    if floating is double:
+        block_products_f64(x, n, g_out)
+    else:
+        block_products_f32(x, n, g_out)
+
+
+cdef inline void block_sums(floating* w, const floating** x, Py_ssize_t n, floating start, floating* m_out,
+                            floating* g_out, const floating** next, bint near) noexcept nogil:
+    # these and m_i = start + w·x_i; rows of `next` are asked for ahead, or none of NULL
+    if floating is double:
+        block_sums_f64(w, x, n, start, m_out, g_out, next, near)
+    else:
+        block_sums_f32(w, x, n, start, m_out, g_out, next, near)
+
+
+cdef inline void move_and_sum(floating* w, const floating* c, const floating** z, const floating** x, Py_ssize_t n,
+                              floating start, floating* m_out, floating* g_out, const floating** next) noexcept nogil:
+    # w ← w + Σ_i c_i z_i, and then the same in one pass with it
+    if floating is double:
+        move_and_sum_f64(w, c, z, x, n, start, m_out, g_out, next)
+    else:
+        move_and_sum_f32(w, c, z, x, n, start, m_out, g_out, next)
+
+
+cdef inline floating row_sweep(floating* w, floating c, const floating* x, const floating* next, const floating* later,
+                               Py_ssize_t n, floating start) noexcept nogil:
+    # w ← w + c x and start + w·next, while the row `later` is asked for, unless it is NULL
+    if floating is double:
+        return row_sweep_f64(w, c, x, next, later, n, start)
+    else:
+        return row_sweep_f32(w, c, x, next, later, n, start)
+
+
+cdef inline void block_dots(const floating* w, const floating* v, const floating** x, Py_ssize_t n, floating* m_out,
+                            floating* q_out) noexcept nogil:
+    # m_i = w·x_i and q_i = v·x_i
+    if floating is double:
+        block_dots_f64(w, v, x, n, m_out, q_out)
+    else:
+        block_dots_f32(w, v, x, n, m_out, q_out)
+
+
+cdef inline void add_block_to_two(floating* w, floating* v, floating keep, const floating* c, const floating* e,
+                                  const floating** x, Py_ssize_t n) noexcept nogil:
+    # w ← keep · w + Σ_i c_i x_i and v ← keep · v + Σ_i e_i x_i
+    if floating is double:
+        add_block_to_two_f64(w, v, keep, c, e, x, n)
+    else:
+        add_block_to_two_f32(w, v, keep, c, e, x, n)
+
+
+cdef inline void add_two(floating* w, floating c, const floating* x, floating e, const floating* z,
+                         Py_ssize_t n) noexcept nogil:
+    # w_j ← w_j + c x_j + e z_j
+    if floating is double:
+        add_two_f64(w, c, x, e, z, n)
+    else:
+        add_two_f32(w, c, x, e, z, n)
+
+
+cdef inline void add_three(floating* w, floating c, const floating* x, floating e, const floating* z, floating f,
+                           const floating* v, Py_ssize_t n) noexcept nogil:
+    # w ← w + c x + e z + f v
+    if floating is double:
+        add_three_f64(w, c, x, e, z, f, v, n)
+    else:
+        add_three_f32(w, c, x, e, z, f, v, n)
+
+
+cdef inline void add_block(floating* w, floating keep, const floating* c, const floating** x, Py_ssize_t n,
+                           const floating** next) noexcept nogil:
+    # w_j ← keep · w_j + Σ_i c_i x_ij; half of the rows `next` are asked for ahead, or none of NULL
+    if floating is double:
+        add_block_f64(w, keep, c, x, n, next)
+    else:
+        add_block_f32(w, keep, c, x, n, next)
+
+
+cdef inline double sum_of_squares(const floating* x, Py_ssize_t n) noexcept nogil:
+    # Σ_j x_j² in double
+    if floating is double:
+        return square_f64(x, n)
+    else:
+        return square_f32(x, n)
+
+
+cdef inline bint all_finite(const floating* w, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t j
+    if not isfinite(<double>dot(w, w, n, 0)):     # squares may overflow where the numbers themselves do not
+        for j in range(n):
+            if not isfinite(<double>w[j]):
+                return False
+    return True
+
+
+def build_info():
+    """Return the compiler and the flags that made this build."""
+    return {"compiler": FASTGD_COMPILER.decode(), "flags": FASTGD_FLAGS.decode()}
