@@ -20,7 +20,9 @@ cdef Py_ssize_t visit_across_units(Run* run, floating* params, floating* outputs
     cdef Py_ssize_t i, row, d = run.net.sizes[0], m = run.net.sizes[1]
     cdef floating* b = params + m * d if run.net.bias else NULL
     cdef const floating* x
-    cdef double weight = 1, factor, keep
+    cdef double weight = 1
+    cdef floating factor
+    cdef Step step
     transpose(params, m, d, columns)
     for i in range(start, stop):
         row = order[i] if order != NULL else i
@@ -32,12 +34,12 @@ cdef Py_ssize_t visit_across_units(Run* run, floating* params, floating* outputs
         weighted_rows(columns, x, d, m, outputs)
         if b != NULL:
             add_scaled(outputs, <floating>1, b, m)
-        if not isfinite(step_from_sums(run, row, weight, T + row * run.columns, params, outputs, deltas, &factor,
-                                       &keep)):
+        if not isfinite(step_from_sums(run, row, weight, T + row * run.columns, params, outputs, deltas, &step)):
             stop = i
             break
-        add_to_rows(columns, x, <floating>factor, deltas, d, m)
+        factor = <floating>step.factor
+        add_to_rows(columns, x, factor, deltas, d, m)
         if b != NULL:
-            add_scaled(b, <floating>factor, deltas, m)
+            add_scaled(b, factor, deltas, m)
     transpose(columns, d, m, params)
     return stop

@@ -195,15 +195,15 @@ static inline void NAME(block_dots)(const REAL *w, const REAL *v, const REAL *co
     }
 }
 
-/* add_block for two rows of weights, w by c and v by e, between which the rows are read once */
-static inline void NAME(add_block_to_two)(REAL *w, REAL *v, REAL keep, const REAL *c, const REAL *e,
+/* add_block for two rows of weights, w by `keep` and c and v by `kept` and e, between which the rows are read once */
+static inline void NAME(add_block_to_two)(REAL *w, REAL *v, REAL keep, REAL kept, const REAL *c, const REAL *e,
                                           const REAL *const *x_given, ptrdiff_t n) {
     part C[BLOCK], E[BLOCK];
     const REAL *x[BLOCK], *rest[BLOCK];
     ptrdiff_t j = 0;
     UNROLL for (int i = 0; i < BLOCK; i++) C[i] = c[i] - (part){0}, E[i] = e[i] - (part){0}, x[i] = x_given[i];
     for (; j + PER <= n; j += PER) {
-        part wj = keep * *(part *)(w + j), vj = keep * *(part *)(v + j);
+        part wj = keep * *(part *)(w + j), vj = kept * *(part *)(v + j);
         UNROLL for (int i = 0; i < BLOCK; i++) {
             part xi = *(const part *)(x[i] + j);
             IN_REGISTER(xi);
@@ -215,7 +215,7 @@ static inline void NAME(add_block_to_two)(REAL *w, REAL *v, REAL keep, const REA
     }
     UNROLL for (int i = 0; i < BLOCK; i++) rest[i] = x[i] + j;
     NAME(add_block)(w + j, keep, c, rest, n - j, NULL);
-    NAME(add_block)(v + j, keep, e, rest, n - j, NULL);
+    NAME(add_block)(v + j, kept, e, rest, n - j, NULL);
 }
 
 /* w ← w + Σ_i c_i x_i over two rows */

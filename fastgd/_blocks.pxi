@@ -49,7 +49,7 @@ cdef inline bint in_blocks(const Run* run) noexcept nogil:
 
 
 cdef inline bint one_unit(const Run* run) noexcept nogil:
-    return run.net.layers == 1 and run.net.sizes[1] == 1
+    return run.net.layers == 1 and run.net.sizes[1] == 1 and not outputs_apart(&run.method)
 
 
 cdef inline Py_ssize_t rows_at_once(const Run* run, bint ordered) noexcept nogil:

@@ -30,6 +30,7 @@ include "_activations.pxi"
 include "_network.pxi"
 include "_optimizers.pxi"
 include "_training.pxi"
+include "_apart.pxi"
 include "_idle.pxi"
 include "_lazy.pxi"
 include "_blocks.pxi"
@@ -66,7 +67,7 @@ cdef int read_loss(Loss* loss, tuple given) except -1:
 cdef int read_method(Run* run, tuple given) except -1:
     # from (optimizer, schedule, decay, debt, average, clip_value, clip_norm, slots, rules): see codes.method_numbers
     cdef Method* method = &run.method
-    cdef const double[::1] rates
+    cdef const double[::1] rates, lr_factors, decays
     cdef int i
     method.optimizer, method.lr = given[0][:2]
     method.schedule = given[1][0]
@@ -78,6 +79,13 @@ cdef int read_method(Run* run, tuple given) except -1:
     if given[1][2] is not None:
         rates = given[1][2]
         method.rates = &rates[0]
+    method.lr_factors = method.decays = NULL
+    if given[0][3] is not None:
+        lr_factors = given[0][3]
+        method.lr_factors = &lr_factors[0]
+    if given[0][4] is not None:
+        decays = given[0][4]
+        method.decays = &decays[0]
     method.decay, method.bias_decay, method.clamp = given[2]
     method.debt, method.bias_debt = given[3]
     method.average, method.clip_value, method.clip_norm = given[4:7]

@@ -21,7 +21,8 @@ cdef LazyKind lazy_kind(const Run* run) noexcept nogil:
     cdef bint constant = method.schedule == CONSTANT
     if run.rules.l1_on_touched and run.paid != NULL:
         return TRUNCATED
-    if run.rows.indices == NULL or run.batch_size != 1 or run.trace != NULL or method.clip_value > 0:
+    if (run.rows.indices == NULL or run.batch_size != 1 or run.trace != NULL or method.clip_value > 0
+            or method.decays != NULL):
         return NOT_LAZY
     if method.optimizer == ADAGRAD and method.decay == 0 or method.optimizer == FTRL:
         return TOUCHED

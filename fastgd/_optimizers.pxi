@@ -147,6 +147,8 @@ cdef struct Method:
     const double* rates             # the table, from the pass's first update on
     double decay, bias_decay        # of weights and of biases: weight decay or an L2 penalty
     bint clamp                      # keep 1 − λ · decay from falling below zero
+    const double* lr_factors        # of each output of a linear model, or NULL
+    const double* decays            # of the weights of each output, and then of the biases, with their factors; or NULL
     double debt, bias_debt          # an L1 penalty, for a rate of one
     int64_t average                 # the update from which iterates are averaged, or 0
     double clip_value               # 0 for none

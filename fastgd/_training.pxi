@@ -168,6 +168,10 @@ cdef inline void move_network(Run* run, const Now* now, floating* params, floati
     cdef const Net* net = &run.net
     cdef Py_ssize_t layer, k, m, n = net.sizes[0]
     cdef const floating* a = x
+    if run.method.decays != NULL:
+        for k in range(net.sizes[1]):
+            move_apart(run, now, k, params, state, factor * deltas[k], x, factor, deltas[k])
+        return
     for layer in range(net.layers):
         m = net.sizes[layer + 1]
         if layer == 0 and run.lazy.kind != NOT_LAZY:
@@ -244,7 +248,7 @@ cdef void close_batch(Run* run, floating* params, floating* state, floating* gra
     cdef const Net* net = &run.net
     cdef double factor = 1 / <double>run.counters[OPEN], norm = 0
     cdef floating limit = <floating>run.method.clip_value, g
-    cdef Py_ssize_t layer, j, at = 0, n
+    cdef Py_ssize_t layer, j, at = 0, n, k
     cdef Now now
     if run.trace != NULL:
         norm = factor * sqrt(<double>dot(gradient, gradient, net.size, 0))
@@ -259,7 +263,11 @@ cdef void close_batch(Run* run, floating* params, floating* state, floating* gra
     if run.method.clip_norm > 0:
         factor *= clipping(run, factor * sqrt(<double>dot(gradient, gradient, net.size, 0)))
     prepare(&run.method, run.counters[UPDATES] + 1, run.first, run.powers, &now)
-    for layer in range(net.layers):
+    n = net.sizes[0]
+    for k in range(net.sizes[1] if run.method.decays != NULL else 0):
+        move_apart(run, &now, k, params, state, <floating>factor, gradient + k * n, <floating>factor,
+                   gradient[net.sizes[1] * n + k] if net.bias else 0)
+    for layer in range(0 if run.method.decays != NULL else net.layers):
         n = net.sizes[layer] * net.sizes[layer + 1]
         move_block(&run.method, &now, True, params + at, state + at, net.size, <floating>factor, gradient + at, n)
         at += n
@@ -303,6 +311,7 @@ cdef inline Py_ssize_t visit_rows(Run* run, floating* params, floating* state, f
         run.totals[WEIGHT] += weight
         if run.rules.given and not by_rules(run, params + net.size - K, value, x, &at, deltas):
             continue
+        scale_slopes(&run.method, deltas + net.units - K, K)
         if run.direct:
             step(run, params, state, weight, value, x, &at, row, outputs, deltas, t, path_out)
             continue

@@ -65,15 +65,15 @@ cdef inline void add_rows(floating* w, floating kept, const floating* c, const f
         add_scaled(w, c[0], x[0], n)
 
 
-cdef inline void add_rows_to_two(floating* w, floating* v, floating kept, const floating* c, const floating* e,
-                                 const floating** x, Py_ssize_t size, Py_ssize_t n) noexcept nogil:
-    # w ← kept · w + Σ_i c_i x_i and v ← kept · v + Σ_i e_i x_i over all rows of a block
-    if kept != <floating>1:
-        add_block_to_two(w, v, kept, c, e, x, n)
+cdef inline void add_rows_to_two(floating* w, floating* v, floating keep, floating kept, const floating* c,
+                                 const floating* e, const floating** x, Py_ssize_t size, Py_ssize_t n) noexcept nogil:
+    # w ← keep · w + Σ_i c_i x_i and v ← kept · v + Σ_i e_i x_i over all rows of a block
+    if keep != <floating>1 or kept != <floating>1:
+        add_block_to_two(w, v, keep, kept, c, e, x, n)
     else:
-        add_block_to_two(w, v, <floating>1, c, e, x, n)
+        add_block_to_two(w, v, <floating>1, <floating>1, c, e, x, n)
     if size > BLOCK:
-        add_block_to_two(w, v, <floating>1, c + BLOCK, e + BLOCK, x + BLOCK, n)
+        add_block_to_two(w, v, <floating>1, <floating>1, c + BLOCK, e + BLOCK, x + BLOCK, n)
 
 
 cdef inline bint some_are_zero(const floating* a, Py_ssize_t n) noexcept nogil:
@@ -84,25 +84,30 @@ cdef inline bint some_are_zero(const floating* a, Py_ssize_t n) noexcept nogil:
     return zeros != 0
 
 
-cdef inline void move_units(const Net* net, floating* params, floating kept, const floating* a, const floating** x,
-                            Py_ssize_t size) noexcept nogil:
-    # W_k ← kept · W_k + Σ_i a_ik x_i, for two units at once or, if `kept` is 1, without rows at which a unit was off
-    cdef Py_ssize_t i, k = 0, count, n = net.sizes[0], m = net.sizes[1]
+cdef inline void move_units(const Run* run, floating* params, const double* rates, Py_ssize_t steps,
+                            const floating* a, const floating** x, Py_ssize_t size) noexcept nogil:
+    # W_k ← keep · W_k + Σ_i a_ik x_i, for two units at once or, if none shrinks, without rows at which a unit was off
+    cdef Py_ssize_t i, k = 0, count, n = run.net.sizes[0], m = run.net.sizes[1]
+    cdef floating keep = 1, kept = 1
     cdef floating c[ROWS]
     cdef floating e[ROWS]
     cdef const floating* on[ROWS]
-    cdef bint together = kept != <floating>1 or not some_are_zero(a, size * m)
+    cdef bint shrunk = run.method.decay != 0, together = shrunk or not some_are_zero(a, size * m)
     while k + 1 < m and together:
+        if shrunk:
+            keep, kept = <floating>kept_of_unit(run, k, rates, steps), <floating>kept_of_unit(run, k + 1, rates, steps)
         for i in range(size):
             c[i], e[i] = a[i * m + k], a[i * m + k + 1]
-        add_rows_to_two(params + k * n, params + (k + 1) * n, kept, c, e, x, size, n)
+        add_rows_to_two(params + k * n, params + (k + 1) * n, keep, kept, c, e, x, size, n)
         k += 2
     for k in range(k, m):
         count = 0
+        if shrunk:
+            keep = <floating>kept_of_unit(run, k, rates, steps)
         for i in range(size):
             c[count], on[count] = a[i * m + k], x[i]
-            count += kept != <floating>1 or not nothing_to_add(c[count], n)
-        add_rows(params + k * n, kept, c, on, count, n)
+            count += shrunk or not nothing_to_add(c[count], n)
+        add_rows(params + k * n, keep, c, on, count, n)
 
 
 cdef inline void decay_above(const Net* net, floating* params, double keep) noexcept nogil:
@@ -115,12 +120,16 @@ cdef inline void decay_above(const Net* net, floating* params, double keep) noex
         n = net.sizes[layer + 1] * (net.sizes[layer] + net.bias)
 
 
+cdef struct Step:
+    double rate
+    double factor           # −λ · weight, by which the first layer's weights are to move along its slopes
+    double keep             # by which they are to shrink
+
+
 cdef inline double step_from_sums(Run* run, Py_ssize_t row, double weight, const floating* t, floating* params,
-                                  floating* outputs, floating* deltas, double* factor_out,
-                                  double* keep_out) noexcept nogil:
-    # a step of all that is above the first layer, whose sums stand in `outputs`. Writes the factor −λ · weight by which
-    # the first layer's weights are to move along its slopes, and that by which they are to shrink; returns the loss
-    # before the step, or, with nothing changed, NaN or inf
+                                  floating* outputs, floating* deltas, Step* step_out) noexcept nogil:
+    # a step of all that is above the first layer, whose sums stand in `outputs`. Returns the loss before the step, or,
+    # with nothing changed, NaN or inf
     cdef const Net* net = &run.net
     cdef Py_ssize_t K = net.sizes[net.layers]
     cdef double value
@@ -139,46 +148,52 @@ cdef inline double step_from_sums(Run* run, Py_ssize_t row, double weight, const
     run.totals[WEIGHT] += weight
     if run.rules.given:
         by_rules(run, params + net.size - K, value, outputs, NULL, deltas)
+    scale_slopes(&run.method, deltas + net.units - K, K)
     now.plain.rate = rate_of(&run.method, run.counters[UPDATES], run.first)
     now.plain.keep = kept(&run.method, now.plain.rate, run.method.decay)
     if run.rules.squares != NULL:
         follow_norm(run, &now, params + net.size - K, weight * run.loss.scale, outputs, deltas, run.rules.squares[row])
-    factor_out[0], keep_out[0] = -now.plain.rate * weight * run.loss.scale, now.plain.keep
-    if keep_out[0] != 1:
-        decay_above(net, params, keep_out[0])
-    add_above(net, params, <floating>factor_out[0], outputs, deltas)
+    step_out.rate, step_out.keep = now.plain.rate, now.plain.keep
+    step_out.factor = -now.plain.rate * weight * run.loss.scale
+    if now.plain.keep != 1:
+        decay_above(net, params, now.plain.keep)
+    add_above(net, params, <floating>step_out.factor, outputs, deltas)
     return value
 
 
 cdef inline bint step_of_units(Run* run, Py_ssize_t i, const Block* block, const floating* T, const floating* g,
                                floating* params, floating* outputs, floating* deltas, const floating* z, floating* a,
-                               double* kept_so_far) noexcept nogil:
+                               double* rates) noexcept nogil:
     # the i-th step of a block; False if the loss before it is not finite, and then nothing is changed
     cdef Py_ssize_t k, row = block.row[i], m = run.net.sizes[1]
     cdef floating* b = params + m * run.net.sizes[0]
     cdef floating* a_i = a + i * m
-    cdef double factor, keep, pull
+    cdef bint own = run.method.decays != NULL
+    cdef double kept_so_far = 1 if own else kept_of_unit(run, 0, rates, i)
+    cdef Step step
     for k in range(m):
-        outputs[k] = <floating>kept_so_far[0] * z[i * m + k]
+        outputs[k] = <floating>kept_so_far * z[i * m + k]
+    for k in range(m if own else 0):
+        outputs[k] *= <floating>kept_of_unit(run, k, rates, i)
     if run.net.bias:
         add_scaled(outputs, <floating>1, b, m)
     for k in range(i):
         add_scaled(outputs, g[pair(i, k)], a + k * m, m)
-    if not isfinite(step_from_sums(run, row, block.weight[i], T + row * run.columns, params, outputs, deltas, &factor,
-                                   &keep)):
+    if not isfinite(step_from_sums(run, row, block.weight[i], T + row * run.columns, params, outputs, deltas, &step)):
         return False
-    if keep != 1:
-        kept_so_far[0] *= keep
+    rates[i] = step.rate
+    if own:
+        decay_apart(run, step.rate, i, a)
+    elif step.keep != 1:
         for k in range(i * m):
-            a[k] *= <floating>keep
+            a[k] *= <floating>step.keep
     for k in range(m):
-        a_i[k] = <floating>factor * deltas[k]
+        a_i[k] = <floating>step.factor * deltas[k]
     if run.net.bias:
         add_scaled(b, <floating>run.rules.intercept_decay, a_i, m)
-    if run.rules.bias_pull != 0 and run.net.bias:
-        pull = rate_of(&run.method, run.counters[UPDATES], run.first) * run.rules.bias_pull * run.rules.intercept_decay
-        for k in range(m):
-            b[k] -= <floating>pull
+        if run.rules.bias_pull != 0:
+            for k in range(m):
+                b[k] -= <floating>(step.rate * run.rules.bias_pull * run.rules.intercept_decay)
     return True
 
 
@@ -186,14 +201,14 @@ cdef Py_ssize_t visit_unit_blocks(Run* run, floating* params, floating* outputs,
                                   const floating* X, const floating* T, const floating* weights, const int64_t* order,
                                   Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
     # Returns the place that it reached. Fewer rows, and a row with anything that is not finite, are left to visit_rows.
-    cdef Py_ssize_t i, d = run.net.sizes[0], m = run.net.sizes[1], size = BLOCK
+    cdef Py_ssize_t i, d = run.net.sizes[0], m = run.net.sizes[1], size = BLOCK, steps
     cdef const floating* x[ROWS]
     cdef floating g[ROW_PAIRS]
     cdef floating* z = block_work
     cdef floating* a = z + ROWS * m
     cdef Block block
     cdef bint finite = True
-    cdef double kept_so_far
+    cdef double rates[ROWS]
     if run.net.layers > 1 and d * m * run.itemsize > NEAREST_BYTES:
         size = ROWS
     while finite and next_rows(run, &block, size, weights, order, start, stop):
@@ -202,11 +217,10 @@ cdef Py_ssize_t visit_unit_blocks(Run* run, floating* params, floating* outputs,
         memset(a, 0, size * m * sizeof(floating))
         products_of_rows(x, size, d, g)
         sums_of_units(&run.net, params, x, size, z)
-        kept_so_far = 1
-        for i in range(size):
-            finite = step_of_units(run, i, &block, T, g, params, outputs, deltas, z, a, &kept_so_far)
-            if not finite:
-                break
-            start = block.behind[i]
-        move_units(&run.net, params, <floating>kept_so_far, a, x, size)
+        steps = 0
+        while finite and steps < size:
+            finite = step_of_units(run, steps, &block, T, g, params, outputs, deltas, z, a, rates)
+            if finite:
+                start, steps = block.behind[steps], steps + 1
+        move_units(run, params, rates, steps, a, x, size)
     return start

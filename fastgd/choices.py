@@ -39,7 +39,7 @@ class Settings:
     >>> from fastgd.choices import Settings
     >>> settings = Settings(["optimizer.momentum=0.9", "optimizer.nesterov=true"], lr=("optimizer", "lr", 0.1))
     >>> settings.make("optimizer", "sgd")
-    SGD(lr=0.1, momentum=0.9, dampening=0.0, weight_decay=0.0, nesterov=True)
+    SGD(lr=0.1, momentum=0.9, dampening=0.0, weight_decay=0.0, nesterov=True, lr_factors=(), decay_factors=())
     """
 
     def __init__(self, pairs: Sequence[str] = (), **named: tuple[str, str, float | None]) -> None:

@@ -46,6 +46,16 @@ def net_numbers(net: Net) -> tuple[Array, Array, Array, bool]:
     return np.array(net.sizes, np.int64), np.array(codes, np.int64), np.array(parameters, np.float64), net.has_bias
 
 
+def factor_numbers(method: Method) -> tuple[Array | None, Array | None]:
+    """Return the factors of the rate (K,) and the decays (2K,), of weights and then of biases, of outputs apart."""
+    rates, factors = method.optimizer.lr_factors, method.optimizer.decay_factors
+    outputs = len(rates) or len(factors)
+    if not outputs:
+        return None, None
+    decays = method.decay(np.repeat([True, False], outputs)) if any(method.decays) else None
+    return np.array(rates) if rates else None, decays
+
+
 def optimizer_numbers(optimizer: Optimizer) -> tuple[float, float, float, float]:
     """Return the numbers of the optimizer's own, in the order that ``prepare`` in ``_optimizers.pxi`` reads them."""
     if isinstance(optimizer, SGD):
@@ -93,9 +103,9 @@ def method_numbers(method: Method, loss: Loss, lr: float | None = None, rates: A
     constant = (int(_kernels.ScheduleCode.CONSTANT), (0.0, 0.0), None)
     l1, on_bias = (0.0, False) if penalty is None else (penalty.l1, penalty.include_bias)
     return (
-        (code, optimizer.lr if lr is None else lr, optimizer_numbers(optimizer)),
+        (code, optimizer.lr if lr is None else lr, optimizer_numbers(optimizer), *factor_numbers(method)),
         constant if by_epoch else schedule_numbers(method, loss, rates),
-        (*method.decay(np.array([True, False])).tolist(), penalty is not None and optimizer.is_plain),
+        (*method.decays, penalty is not None and optimizer.is_plain),
         (l1, l1 if on_bias else 0.0),
         method.average,
         method.clip_value or 0.0,

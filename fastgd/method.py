@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -111,6 +112,7 @@ class Method:
         method._check_penalty()
         method._check_schedule(loss, sizes, batch_size)
         method._check_rules(sizes, batch_size)
+        method._check_factors(sizes)
         return method
 
     def _check_penalty(self) -> None:
@@ -172,17 +174,52 @@ class Method:
         if self.penalty.l1 and self.rules.objective and not self.rules.l1_on_touched:
             raise ValueError(f"{given} penalty={self.penalty!r}; with L1, objective=True needs l1_on_touched=True")
 
+    def _check_factors(self, sizes: Sequence[int]) -> None:
+        for name in ("lr_factors", "decay_factors"):
+            factors = getattr(self.optimizer, name)
+            if not factors:
+                continue
+            given = f"{name}={factors!r} of {type(self.optimizer).__name__}"
+            if len(sizes) != 2:
+                allowed = "allowed are models without hidden layers"
+                raise ValueError(f"{given} do not go with a network of sizes {tuple(sizes)!r}; {allowed}")
+            if len(factors) != sizes[1]:
+                raise ValueError(f"{given} are {len(factors)} for {sizes[1]} outputs; allowed is one for each")
+            if isinstance(self.schedule, PassiveAggressive):
+                raise ValueError(f"{given} do not go with schedule={self.schedule!r}, whose rate is each row's own")
+            if self.penalty is not None and self.penalty.l1:
+                raise ValueError(f"{given} do not go with penalty={self.penalty!r}; allowed are None and L2")
+            if self.rules != NO_RULES:
+                raise ValueError(f"{given} do not go with rules={self.rules!r}; allowed are fastgd's own")
+            for clip in ("clip_value", "clip_norm"):
+                if getattr(self, clip) is not None:
+                    raise ValueError(f"{given} do not go with {clip}={getattr(self, clip)!r}; allowed is None")
+
     def penalised(self, on_weight: Array) -> Array:
         """Return whether the penalty acts on each parameter, from whether each is a weight (P,)."""
         if self.penalty is None:
             return np.zeros_like(on_weight)
         return np.ones_like(on_weight) if self.penalty.include_bias else on_weight
 
-    def decay(self, on_weight: Array) -> Array:
-        """Return the decay of each parameter (P,): weight decay, or the penalty's l2."""
+    @property
+    def decays(self) -> tuple[float, float]:
+        """The decay of weights and that of biases: weight decay, or the penalty's l2."""
         if self.penalty is None:
-            return np.full(on_weight.shape, self.optimizer.weight_decay)
-        return self.penalty.l2 * self.penalised(on_weight)
+            return self.optimizer.weight_decay, self.optimizer.weight_decay
+        return self.penalty.l2, self.penalty.l2 if self.penalty.include_bias else 0.0
+
+    def decay(self, on_weight: Array) -> Array:
+        """Return the decay of each parameter (P,) for a rate of λ, with the factors of its output."""
+        factors = self.optimizer.lr_factors, self.optimizer.decay_factors
+        return np.where(on_weight, *self.decays) * math.prod(self.of_parameters(given, on_weight) for given in factors)
+
+    @staticmethod
+    def of_parameters(factors: Sequence[float], on_weight: Array) -> Array:
+        """Return the factor of each parameter (P,) of a linear model, from that of each output (K,), or ones (P,)."""
+        if not factors:
+            return np.ones(on_weight.shape)
+        weights = np.repeat(factors, np.count_nonzero(on_weight) // len(factors))
+        return np.concatenate((weights, factors))[: on_weight.size]
 
     def clip(self, gradient: Array) -> Array:
         """Return the gradient clipped by value, then by norm with torch's factor min(1, clip_norm / (norm + 1e-6))."""

@@ -135,6 +135,8 @@ class _Pass:
         if rules.pass_over_zeros and self.method.schedule.name == "pa1" and not x.any():
             return True
         slope = np.clip(self.loss.slope(outputs[-1], t), -rules.slope_limit, rules.slope_limit)
+        if self.method.optimizer.lr_factors:
+            slope = slope * np.asarray(self.method.optimizer.lr_factors, slope.dtype)
         direction = params.dtype.type(weight) * _backward(self.net, params, outputs, slope)
         if batch_size == 1:
             self.still = not (weight * slope).any()

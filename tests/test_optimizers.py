@@ -51,6 +51,8 @@ IN_TORCH = {
 }
 #: judged by a test of its own
 OTHERS = {"ftrl": FTRL}
+#: options that torch has in another class, or as groups of parameters: see test_factors
+NOT_IN_TORCH = {"lazy", "lr_factors", "decay_factors"}
 
 
 def test_every_optimizer_has_its_judge():
@@ -62,7 +64,7 @@ def test_every_optimizer_has_its_judge():
 def test_names_and_defaults_are_torchs(name):
     choice = optimizers.registry[name]
     torchs = inspect.signature(getattr(torch.optim, choice.__name__)).parameters
-    ours = {field.name: field.default for field in fields(choice) if field.name != "lazy"}
+    ours = {field.name: field.default for field in fields(choice) if field.name not in NOT_IN_TORCH}
     assert ours == {key: torchs[key].default for key in ours}
     ignored = {"params", "maximize", "foreach", "capturable", "differentiable", "fused", "decoupled_weight_decay"}
     assert set(torchs) - ignored == set(ours)
@@ -110,8 +112,7 @@ def test_the_updates_are_torchs(optimizer, dtype, tolerance):
     params, gradients, rates = given(dtype)
     path, state = run(optimizer, params, gradients, rates)
     options = {field.name: getattr(optimizer, field.name) for field in fields(optimizer)}
-    del options["lr"]
-    options.pop("lazy", None)
+    options = {name: value for name, value in options.items() if name not in NOT_IN_TORCH | {"lr"}}
     torchs, torch_state = run_torch(
         getattr(torch.optim, type(optimizer).__name__), options | {"foreach": False}, params, gradients, rates
     )

@@ -207,6 +207,7 @@ class Run:
         X, T = torch.from_numpy(X), torch.from_numpy(T)
         criterion, method = LOSSES[self.loss.name](self.loss, self.sizes[-1]), self.method
         options = {f.name: getattr(self.optimizer, f.name) for f in fields(self.optimizer)}
+        options = {name: value for name, value in options.items() if value != ()}  # factors, of which there are none
         lazy, choice = options.pop("lazy", False), OPTIMIZERS[self.optimizer.name]
         if lazy:
             choice, options = torch.optim.SparseAdam, {key: options[key] for key in ("lr", "betas", "eps")}

@@ -64,8 +64,8 @@ def optimizer_of(given: str | Optimizer | None, eta0: float) -> Optimizer:
 
 
 def is_plain(optimizer: Optimizer) -> bool:
-    """Tell whether it is scikit-learn's own, SGD without momentum and weight decay."""
-    return optimizer.is_plain and not optimizer.weight_decay
+    """Tell whether it is scikit-learn's own, SGD without momentum, weight decay and factors."""
+    return optimizer.is_plain and not optimizer.weight_decay and not (optimizer.lr_factors or optimizer.decay_factors)
 
 
 def takes_rules(estimator: Any) -> bool:

@@ -34,6 +34,9 @@ class Optimizer(Choice):
     decoupled: ClassVar[bool] = False
     lr: float
     weight_decay: float = 0.0
+    #: SGD's factors of both for each output of a linear model; none for all others
+    lr_factors: tuple[float, ...] = ()
+    decay_factors: tuple[float, ...] = ()
 
     @property
     def rows(self) -> tuple[str, ...]:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
 
 from fastgd.optimizers.base import Array, Optimizer, check_numbers
-from fastgd.registry import check_flag, choice
+from fastgd.registry import check_flag, check_number, choice
+
+
+def _factors(name: str, given: Any) -> tuple[float, ...]:
+    if isinstance(given, (str, bytes)) or not isinstance(given, (Sequence, np.ndarray)):
+        raise TypeError(f"{name}={given!r} must be a sequence of numbers, one for each output, or empty")
+    return tuple(check_number(f"{name}[{place}]", factor) for place, factor in enumerate(given))
 
 
 @choice
@@ -27,6 +36,14 @@ class SGD(Optimizer):
         γ ≥ 0, on every parameter.
     nesterov : bool, default False
         Nesterov's form, with momentum and without dampening.
+    lr_factors : sequence of K floats, optional
+        r ≥ 0 of each output of a linear model (Caffe's ``lr_mult``): the weights and the bias of output k move by the
+        rate r_k λ, whatever the schedule makes of λ.
+    decay_factors : sequence of K floats, optional
+        h ≥ 0 of each output (Caffe's ``decay_mult``): the weight decay, or the l2 of the penalty, of output k is
+        h_k γ. So one pass trains K models that share their rows, each as by SGD(lr=r_k λ, weight_decay=h_k γ) alone.
+        Both go without momentum, clipping, an L1 penalty and passive-aggressive schedules. Of sparse rows, an update
+        with decays of their own costs what dense rows do.
 
     References
     ----------
@@ -46,6 +63,8 @@ class SGD(Optimizer):
     dampening: float = 0.0
     weight_decay: float = 0.0
     nesterov: bool = False
+    lr_factors: tuple[float, ...] = ()
+    decay_factors: tuple[float, ...] = ()
     name: ClassVar[str] = "sgd"
 
     def __post_init__(self) -> None:
@@ -56,6 +75,10 @@ class SGD(Optimizer):
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
             given = f"momentum={self.momentum!r} and dampening={self.dampening!r}"
             raise ValueError(f"nesterov=True needs momentum above 0 and dampening=0, not {given}")
+        for name in ("lr_factors", "decay_factors"):
+            object.__setattr__(self, name, _factors(name, getattr(self, name)))
+            if getattr(self, name) and self.momentum:
+                raise ValueError(f"{name}={getattr(self, name)!r} needs momentum=0, not {self.momentum!r}")
 
     @property
     def rows(self) -> tuple[str, ...]:
