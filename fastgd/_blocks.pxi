@@ -38,9 +38,33 @@ cdef struct Steps:          # of a block, where there is more to a step than w �
 
 
 cdef bint from_afar(const Run* run, bint ordered) noexcept nogil:
-    # whether waiting for the rows would take longer than their steps
+    # whether waiting for the rows would take longer than their steps: in random order, or as several long streams, from
+    # beyond the second level of cache, else from memory
     cdef Py_ssize_t size = run.rows.d * run.itemsize
-    return size * run.rows.n > NEAR_BYTES if ordered else size >= STREAM_BYTES and size * run.rows.n > FAR_BYTES
+    if ordered or size >= 2 * STREAM_BYTES:
+        return size * run.rows.n > NEAR_BYTES
+    return size >= STREAM_BYTES and size * run.rows.n > FAR_BYTES
+
+
+cdef struct Reading:        # how rows come, and so how a block of them is read
+    bint far                # from_afar
+    bint near               # this block and the next fit into the first level of cache together
+    bint apart              # one by one in two passes, to be multiplied and to be added
+    bint in_one_pass        # several, beside those that are still to be added
+    Py_ssize_t asked        # rows that are asked for further ahead
+
+
+cdef inline Reading reading(const Run* run, bint ordered) noexcept nogil:
+    cdef Py_ssize_t size = run.rows.d * run.itemsize
+    cdef Reading how
+    how.far, how.near = from_afar(run, ordered), size <= AHEAD_BYTES
+    how.in_one_pass = how.far and not how.near and size % PAGE_BYTES != 0
+    # the hardware foresees rows of some kB from memory less well beside a sweep's two other streams; and the first
+    # level of cache may hold the weights and one row, but not two
+    how.apart = not ordered and (AHEAD_BYTES < size <= APART_BYTES if size * run.rows.n > FAR_BYTES
+                                 else 2 * size <= NEAREST_BYTES < 3 * size)
+    how.asked = min(MOST_ASKED, 1 + ASKED_BYTES // size) if how.far and how.near and ordered else 0
+    return how
 
 
 cdef inline bint in_blocks(const Run* run) noexcept nogil:
@@ -192,6 +216,23 @@ cdef inline void add_to_weights(floating* w, const floating* a, const floating**
         add_block(w, <floating>1, a, x, d, NULL)
 
 
+cdef inline void move_then_multiply(Reading how, floating* w, const floating* a, const floating** before,
+                                    const floating** here, const floating** behind, Py_ssize_t size, Py_ssize_t d,
+                                    floating start, floating* m, floating* g) noexcept nogil:
+    # w ← w + Σ_i a_i x_i over the rows of the block before, then m_i and g_ik of those that are here
+    if size == 1 and not how.apart and a[0] != <floating>0:
+        m[0] = row_sweep(w, a[0], before[0], here[0], behind[0] if how.far and not how.near else NULL, d, start)
+    elif size == 1:
+        if a[0] != <floating>0:
+            add_scaled(w, a[0], before[0], d)
+        m[0] = dot(w, here[0], d, start)
+    elif how.in_one_pass:
+        move_and_sum(w, a, before, here, d, start, m, g, behind)
+    else:
+        add_block(w, <floating>1, a, before, d, here if how.far and not how.near else NULL)
+        block_sums(w, here, d, start, m, g, behind if how.far else NULL, how.near)
+
+
 cdef inline void end_steps(Run* run, const Steps* steps, floating* sum_of_iterates, const floating* a,
                            const floating** x, Py_ssize_t size, floating mean) noexcept nogil:
     # what a block's steps have made of the scale, the mean and the objective
@@ -237,11 +278,8 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, floating* state, cons
     cdef Block[2] blocks
     cdef Block* block = &blocks[0]
     cdef Block* coming = &blocks[1]
-    cdef Py_ssize_t row_bytes = d * <Py_ssize_t>sizeof(floating), asked = min(MOST_ASKED, 1 + ASKED_BYTES // row_bytes)
-    cdef bint far = from_afar(run, order != NULL), near = row_bytes <= AHEAD_BYTES, more
-    cdef bint in_one_pass = far and not near and row_bytes % PAGE_BYTES != 0
-    # beside the two other streams of a sweep the hardware foresees such rows less well than alone
-    cdef bint apart = far and not near and order == NULL and row_bytes <= APART_BYTES
+    cdef Reading how = reading(run, order != NULL)
+    cdef bint more
     memset(&steps, 0, sizeof(steps))
     more = next_rows(run, block, size, weights, order, start, stop)
     for k in range(size):                               # as if after a block that moved nothing
@@ -253,21 +291,12 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, floating* state, cons
         more = next_rows(run, coming, size, weights, order, block.behind[last], stop)
         for k in range(size):
             behind[k] = X + coming.row[k] * d if more else here[k]
-            if more and far and not near:
+            if more and how.far and not how.near:
                 ask_for_target(run, T, weights, coming.row[k])
-        if far and near and order != NULL:
-            ask_for_rows(run, X, T, weights, order, min(reached + asked, stop), min(block.behind[last] + asked, stop))
-        if size == 1 and (apart or a[0] == <floating>0):
-            if a[0] != <floating>0:
-                add_scaled(w, a[0], x[0], d)
-            m[0] = dot(w, here[0], d, b if simple else 0)
-        elif size == 1:
-            m[0] = row_sweep(w, a[0], x[0], here[0], behind[0] if far and not near else NULL, d, b if simple else 0)
-        elif in_one_pass:
-            move_and_sum(w, a, x, here, d, b if simple else 0, m, g, behind)
-        else:
-            add_block(w, <floating>1, a, x, d, here if far and not near else NULL)
-            block_sums(w, here, d, b if simple else 0, m, g, behind if far else NULL, near)
+        if how.asked > 0:
+            ask_for_rows(run, X, T, weights, order, min(reached + how.asked, stop),
+                         min(block.behind[last] + how.asked, stop))
+        move_then_multiply(how, w, a, x, here, behind, size, d, b if simple else 0, m, g)
         if not simple:
             for k in range(size):
                 m[k] = <floating>steps.before[k] * m[k] + b
