@@ -3,7 +3,7 @@
 cdef enum:
     ROWS = 2 * BLOCK            # at once in networks whose weights leave the first level of cache, else BLOCK
     ROW_PAIRS = ROWS * (ROWS - 1) // 2
-    BLOCK_BYTES = 1024          # a row's size up to which blocks pay where slopes take an exponential, else half of it
+    BLOCK_BYTES = 512           # a row's size up to which blocks pay
     UNITS_BYTES = 16384         # and where many units share a row
     FAR_BLOCK_BYTES = 16384     # of a row in blocks where rows come from afar in an unforeseen order
     PAGE_BYTES = 4096           # rows of whole pages compete for the same few places in the first level of cache
@@ -79,7 +79,7 @@ cdef inline bint one_unit(const Run* run) noexcept nogil:
 cdef inline Py_ssize_t rows_at_once(const Run* run, bint ordered) noexcept nogil:
     # of one output: BLOCK, or 1 where they are swept; 0 if visit_rows takes them
     cdef Py_ssize_t size = run.rows.d * run.itemsize
-    cdef Py_ssize_t longest = BLOCK_BYTES if POISSON <= run.loss.code <= LOG_LOSS else BLOCK_BYTES // 2
+    cdef Py_ssize_t longest = BLOCK_BYTES
     if not (in_blocks(run) and one_unit(run)):
         return 0
     if from_afar(run, ordered):
