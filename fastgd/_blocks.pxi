@@ -148,7 +148,7 @@ cdef inline double step_in_block(const Run* run, Py_ssize_t k, const Block* bloc
     if run.rules.objective:
         steps.unweighted += value
         steps.squared_norms += steps.squared_norm
-        steps.biases += b[0]
+        steps.biases += <double>b[0]
         steps.squared_norm = norm_after(steps.squared_norm, steps.keep[k], moved, y - b[0], steps.square[k])
     if run.bias_apart:
         move_bias(run, steps.rate[k], moved, b)
