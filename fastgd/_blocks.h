@@ -105,7 +105,7 @@ static inline void NAME(block_products)(const REAL *const *x, ptrdiff_t n, REAL 
     NAME(sums_of_block)(NULL, NULL, NULL, x, n, 0, NULL, g, NULL, 0);
 }
 
-/* without moving w */
+/* all of them, of w as it is */
 static inline void NAME(block_sums)(REAL *w, const REAL *const *x, ptrdiff_t n, REAL start, REAL *m, REAL *g,
                                     const REAL *const *next, int near) {
     if (next && near)
@@ -116,6 +116,7 @@ static inline void NAME(block_sums)(REAL *w, const REAL *const *x, ptrdiff_t n, 
         NAME(sums_of_block)(w, NULL, NULL, x, n, start, m, g, NULL, 0);
 }
 
+/* and of w when it is moved */
 static inline void NAME(move_and_sum)(REAL *w, const REAL *c, const REAL *const *z, const REAL *const *x, ptrdiff_t n,
                                       REAL start, REAL *m, REAL *g, const REAL *const *next) {
     NAME(sums_of_block)(w, c, z, x, n, start, m, g, next, 0);
@@ -195,15 +196,15 @@ static inline void NAME(block_dots)(const REAL *w, const REAL *v, const REAL *co
     }
 }
 
-/* add_block for two rows of weights, w by `keep` and c and v by `kept` and e, between which the rows are read once */
-static inline void NAME(add_block_to_two)(REAL *w, REAL *v, REAL keep, REAL kept, const REAL *c, const REAL *e,
+/* add_block for two rows of weights, w and v, between which the rows are read once */
+static inline void NAME(add_block_to_two)(REAL *w, REAL *v, REAL keep_w, REAL keep_v, const REAL *c, const REAL *e,
                                           const REAL *const *x_given, ptrdiff_t n) {
     part C[BLOCK], E[BLOCK];
     const REAL *x[BLOCK], *rest[BLOCK];
     ptrdiff_t j = 0;
     UNROLL for (int i = 0; i < BLOCK; i++) C[i] = c[i] - (part){0}, E[i] = e[i] - (part){0}, x[i] = x_given[i];
     for (; j + PER <= n; j += PER) {
-        part wj = keep * *(part *)(w + j), vj = kept * *(part *)(v + j);
+        part wj = keep_w * *(part *)(w + j), vj = keep_v * *(part *)(v + j);
         UNROLL for (int i = 0; i < BLOCK; i++) {
             part xi = *(const part *)(x[i] + j);
             IN_REGISTER(xi);
@@ -214,8 +215,8 @@ static inline void NAME(add_block_to_two)(REAL *w, REAL *v, REAL keep, REAL kept
         *(part *)(v + j) = vj;
     }
     UNROLL for (int i = 0; i < BLOCK; i++) rest[i] = x[i] + j;
-    NAME(add_block)(w + j, keep, c, rest, n - j, NULL);
-    NAME(add_block)(v + j, kept, e, rest, n - j, NULL);
+    NAME(add_block)(w + j, keep_w, c, rest, n - j, NULL);
+    NAME(add_block)(v + j, keep_v, e, rest, n - j, NULL);
 }
 
 /* w ← w + Σ_i c_i x_i over two rows */

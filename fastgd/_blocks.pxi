@@ -11,8 +11,8 @@ cdef enum:
     APART_BYTES = 6144          # up to which longer rows, in order from memory, are read and added in two passes
     ASKED_BYTES = 16384         # of such rows that are asked for further ahead,
     MOST_ASKED = 24             # at most so many
-    STREAM_BYTES = 256          # a row's size from which blocks, each of several streams, are not foreseen by the
-    FAR_BYTES = 1 << 24         # hardware where X lies in memory
+    STREAM_BYTES = 256          # a row's size from which blocks in order, each of several streams, are not foreseen by
+    FAR_BYTES = 1 << 24         # the hardware where X lies in memory; twice this size, beyond the second level of cache
 
 
 cdef struct Block:
@@ -38,8 +38,7 @@ cdef struct Steps:          # of a block, where there is more to a step than w â
 
 
 cdef bint from_afar(const Run* run, bint ordered) noexcept nogil:
-    # whether waiting for the rows would take longer than their steps: in random order, or as several long streams, from
-    # beyond the second level of cache, else from memory
+    # whether waiting for the rows of a block would take longer than their steps. In order they are swept instead
     cdef Py_ssize_t size = run.rows.d * run.itemsize
     if ordered or size >= 2 * STREAM_BYTES:
         return size * run.rows.n > NEAR_BYTES

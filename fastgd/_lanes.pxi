@@ -88,9 +88,9 @@ cdef extern from *:
                         double* q) noexcept nogil
     void block_dots_f32(const float* w, const float* v, const float** x, Py_ssize_t n, float* m,
                         float* q) noexcept nogil
-    void add_block_to_two_f64(double* w, double* v, double keep, double kept, const double* c, const double* e,
+    void add_block_to_two_f64(double* w, double* v, double keep_w, double keep_v, const double* c, const double* e,
                               const double** x, Py_ssize_t n) noexcept nogil
-    void add_block_to_two_f32(float* w, float* v, float keep, float kept, const float* c, const float* e,
+    void add_block_to_two_f32(float* w, float* v, float keep_w, float keep_v, const float* c, const float* e,
                               const float** x, Py_ssize_t n) noexcept nogil
     void add_two_f64(double* w, double c, const double* x, double e, const double* z, Py_ssize_t n) noexcept nogil
     void add_two_f32(float* w, float c, const float* x, float e, const float* z, Py_ssize_t n) noexcept nogil
@@ -245,13 +245,13 @@ cdef inline void block_dots(const floating* w, const floating* v, const floating
         block_dots_f32(w, v, x, n, m_out, q_out)
 
 
-cdef inline void add_block_to_two(floating* w, floating* v, floating keep, floating kept, const floating* c,
+cdef inline void add_block_to_two(floating* w, floating* v, floating keep_w, floating keep_v, const floating* c,
                                   const floating* e, const floating** x, Py_ssize_t n) noexcept nogil:
-    # w ← keep · w + Σ_i c_i x_i and v ← kept · v + Σ_i e_i x_i
+    # w ← keep_w · w + Σ_i c_i x_i and v ← keep_v · v + Σ_i e_i x_i
     if floating is double:
-        add_block_to_two_f64(w, v, keep, kept, c, e, x, n)
+        add_block_to_two_f64(w, v, keep_w, keep_v, c, e, x, n)
     else:
-        add_block_to_two_f32(w, v, keep, kept, c, e, x, n)
+        add_block_to_two_f32(w, v, keep_w, keep_v, c, e, x, n)
 
 
 cdef inline void add_two(floating* w, floating c, const floating* x, floating e, const floating* z,

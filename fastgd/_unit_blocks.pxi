@@ -65,11 +65,11 @@ cdef inline void add_rows(floating* w, floating kept, const floating* c, const f
         add_scaled(w, c[0], x[0], n)
 
 
-cdef inline void add_rows_to_two(floating* w, floating* v, floating keep, floating kept, const floating* c,
+cdef inline void add_rows_to_two(floating* w, floating* v, floating keep_w, floating keep_v, const floating* c,
                                  const floating* e, const floating** x, Py_ssize_t size, Py_ssize_t n) noexcept nogil:
-    # w ← keep · w + Σ_i c_i x_i and v ← kept · v + Σ_i e_i x_i over all rows of a block
-    if keep != <floating>1 or kept != <floating>1:
-        add_block_to_two(w, v, keep, kept, c, e, x, n)
+    # w ← keep_w · w + Σ_i c_i x_i and v ← keep_v · v + Σ_i e_i x_i over all rows of a block
+    if keep_w != <floating>1 or keep_v != <floating>1:
+        add_block_to_two(w, v, keep_w, keep_v, c, e, x, n)
     else:
         add_block_to_two(w, v, <floating>1, <floating>1, c, e, x, n)
     if size > BLOCK:
@@ -88,17 +88,18 @@ cdef inline void move_units(const Run* run, floating* params, const double* rate
                             const floating* a, const floating** x, Py_ssize_t size) noexcept nogil:
     # W_k ← keep · W_k + Σ_i a_ik x_i, for two units at once or, if none shrinks, without rows at which a unit was off
     cdef Py_ssize_t i, k = 0, count, n = run.net.sizes[0], m = run.net.sizes[1]
-    cdef floating keep = 1, kept = 1
+    cdef floating keep = 1, keep_next = 1
     cdef floating c[ROWS]
     cdef floating e[ROWS]
     cdef const floating* on[ROWS]
     cdef bint shrunk = run.method.decay != 0, together = shrunk or not some_are_zero(a, size * m)
     while k + 1 < m and together:
         if shrunk:
-            keep, kept = <floating>kept_of_unit(run, k, rates, steps), <floating>kept_of_unit(run, k + 1, rates, steps)
+            keep = <floating>kept_of_unit(run, k, rates, steps)
+            keep_next = <floating>kept_of_unit(run, k + 1, rates, steps)
         for i in range(size):
             c[i], e[i] = a[i * m + k], a[i * m + k + 1]
-        add_rows_to_two(params + k * n, params + (k + 1) * n, keep, kept, c, e, x, size, n)
+        add_rows_to_two(params + k * n, params + (k + 1) * n, keep, keep_next, c, e, x, size, n)
         k += 2
     for k in range(k, m):
         count = 0
