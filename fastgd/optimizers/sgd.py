@@ -56,6 +56,14 @@ class SGD(Optimizer):
     >>> import fastgd
     >>> fastgd.SGD(lr=0.1, momentum=0.9).momentum
     0.9
+
+    Two models of the same rows, the second with a tenth of the rate:
+
+    >>> model = fastgd.Linear(1, 2, bias=False)
+    >>> model.weight[:] = 0
+    >>> history = fastgd.train(model, [[1.0]], [[1.0, 1.0]], loss="sse", optimizer=fastgd.SGD(0.1, lr_factors=[1, 0.1]))
+    >>> model.weight.ravel()
+    array([0.2 , 0.02])
     """
 
     lr: float = 1e-3
