@@ -28,6 +28,15 @@ cdef void move_apart(const Run* run, const Now* now, Py_ssize_t k, floating* par
         move_dense(rule, params + m * n + k, state, run.net.size, bias_factor, &slope, <floating>0, 1)
 
 
+cdef void move_outputs_apart(const Run* run, const Now* now, floating* params, floating* state, floating factor,
+                             const floating* gradient) noexcept nogil:
+    # all of them by a gradient, times the factor
+    cdef Py_ssize_t k, n = run.net.sizes[0], m = run.net.sizes[1]
+    for k in range(m):
+        move_apart(run, now, k, params, state, factor, gradient + k * n, factor,
+                   gradient[m * n + k] if run.net.bias else 0)
+
+
 cdef inline double decay_of(const Run* run, Py_ssize_t k) noexcept nogil:
     return run.method.decay if run.method.decays == NULL else run.method.decays[k]
 

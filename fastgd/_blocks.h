@@ -6,8 +6,14 @@ enum { BLOCK = 4 };
 #define PAIRS (BLOCK * (BLOCK - 1) / 2)
 #endif
 
+/* Asks for four rows where they are j numbers on. A line of 64 bytes is two lanes, so half of the rows have their turn. */
+static inline void NAME(ask_far)(const REAL *const *rows, ptrdiff_t j) {
+    PREFETCH_FAR(rows[(j / LANES) & 1] + j);
+    PREFETCH_FAR(rows[2 + ((j / LANES) & 1)] + j);
+}
+
 /* w_j ← keep w_j + Σ_i c_i x_ij; where `keep` is 1 as written, the compiler leaves it out. Unless `next` is NULL, the
-   rows of the next block that block_sums did not ask for are asked for. */
+   rows that come next, which block_sums has asked for, are asked for again: the hardware forgets some. */
 static inline void NAME(add_block)(REAL *w, REAL keep, const REAL *c_given, const REAL *const *x_given, ptrdiff_t n,
                                    const REAL *const *next) {
     REAL c[BLOCK]; /* copies that nothing written to w could change */
@@ -15,7 +21,7 @@ static inline void NAME(add_block)(REAL *w, REAL keep, const REAL *c_given, cons
     ptrdiff_t j = 0;
     UNROLL for (int i = 0; i < BLOCK; i++) c[i] = c_given[i], x[i] = x_given[i];
     for (; j + PER <= n; j += PER) {
-        if (next) PREFETCH_FAR(next[2 + ((j / LANES) & 1)] + j);
+        if (next) NAME(ask_far)(next, j);
         part sum = keep * *(part *)(w + j);
         UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * *(const part *)(x[i] + j);
         *(part *)(w + j) = sum;
@@ -38,43 +44,49 @@ static inline void NAME(add_block)(REAL *w, REAL keep, const REAL *c_given, cons
 /* m_i = start + w·x_i and g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2 + k]; without m where w is NULL. Each part of the
    lanes has its turn, so that all sums stay in registers. Unless z is NULL, w ← w + Σ_i c_i z_i before, in the same pass.
    Unless `next` is NULL, the rows that come next are asked for ahead, being too many streams for the hardware to
-   foresee: if they are `near` into the first level of cache; without z the first half, and add_block asks for the
-   others. */
-INLINED void NAME(sums_of_block)(REAL *w, const REAL *c, const REAL *const *z, const REAL *const *x_given, ptrdiff_t n,
-                                 REAL start, REAL *m, REAL *g, const REAL *const *next, int near) {
+   foresee: if they are `near` into the first level of cache. Otherwise, as the hardware forgets some, they are asked for
+   again: a little before they are read, or by add_block. */
+INLINED void NAME(sums_of_block)(REAL *w, const REAL *c_given, const REAL *const *z_given, const REAL *const *x_given,
+                                 ptrdiff_t n, REAL start, REAL *m, REAL *g, const REAL *const *next_given, int near) {
+    const ptrdiff_t again = 1024 / sizeof(REAL);
     ptrdiff_t j = 0;
     lanes M[BLOCK], G[PAIRS];
-    const REAL *x[BLOCK];
-    UNROLL for (int i = 0; i < BLOCK; i++) x[i] = x_given[i];
+    REAL c[BLOCK]; /* copies that nothing written to w could change */
+    const REAL *x[BLOCK], *z[BLOCK], *next[BLOCK];
+    UNROLL for (int i = 0; i < BLOCK; i++) {
+        x[i] = x_given[i];
+        if (z_given) c[i] = c_given[i], z[i] = z_given[i];
+        if (next_given) next[i] = next_given[i];
+    }
     for (size_t p = 0; p < 32 / sizeof(part); p++) {
         part a[BLOCK], b[PAIRS];
         UNROLL for (int i = 0; i < BLOCK; i++) a[i] = (part){0};
         UNROLL for (int i = 0; i < PAIRS; i++) b[i] = (part){0};
         for (j = 0; j + LANES <= n; j += LANES) {
-            const ptrdiff_t turn = (j / LANES) & 1; /* a line of 64 bytes is two lanes: half of the rows in turn */
-            if (next && near) {
-                PREFETCH(next[turn] + j);
-                PREFETCH(next[turn + 2] + j);
-            } else if (next) {
-                PREFETCH_FAR(next[turn] + j);
-                if (z) PREFETCH_FAR(next[turn + 2] + j);
+            if (next_given && near) {
+                PREFETCH(next[(j / LANES) & 1] + j);
+                PREFETCH(next[2 + ((j / LANES) & 1)] + j);
+            } else if (next_given) {
+                NAME(ask_far)(next, j);
+                if (z_given && j + again < n + 2 * LANES) NAME(ask_far)(x, j + again);
             }
             part v = w ? *(const part *)(w + j + p * PER) : (part){0};
-            if (z) {
+            if (z_given) {
                 UNROLL for (int i = 0; i < BLOCK; i++) v += c[i] * *(const part *)(z[i] + j + p * PER);
                 *(part *)(w + j + p * PER) = v;
             }
+            part xs[BLOCK];
             UNROLL for (int i = 0; i < BLOCK; i++) {
-                const part xi = *(const part *)(x[i] + j + p * PER);
-                if (w) a[i] += v * xi;
-                UNROLL for (int k = 0; k < i; k++)
-                    b[i * (i - 1) / 2 + k] += xi * *(const part *)(x[k] + j + p * PER);
+                xs[i] = *(const part *)(x[i] + j + p * PER);
+                IN_REGISTER(xs[i]);
+                if (w) a[i] += v * xs[i];
+                UNROLL for (int k = 0; k < i; k++) b[i * (i - 1) / 2 + k] += xs[i] * xs[k];
             }
         }
         UNROLL for (int i = 0; i < BLOCK; i++) M[i].p[p] = a[i];
         UNROLL for (int i = 0; i < PAIRS; i++) G[i].p[p] = b[i];
     }
-    if (z) {
+    if (z_given) {
         const REAL *rest[BLOCK];
         UNROLL for (int i = 0; i < BLOCK; i++) rest[i] = z[i] + j;
         NAME(add_block)(w + j, 1, c, rest, n - j, NULL);
@@ -89,8 +101,7 @@ INLINED void NAME(sums_of_block)(REAL *w, const REAL *c, const REAL *const *z, c
     }
     NAME(add_up_four)(ends, sums);
     NAME(add_up_four)(ends + BLOCK, sums + BLOCK);
-    sums[8] = NAME(add_up)(ends[8]);
-    sums[9] = NAME(add_up)(ends[9]);
+    UNROLL for (int i = 2 * BLOCK; i < BLOCK + PAIRS; i++) sums[i] = NAME(add_up)(ends[i]);
     for (j += 4 * four_more; j < n; j++)
         UNROLL for (int i = 0; i < BLOCK; i++) {
             if (w) sums[i] += w[j] * x[i][j];

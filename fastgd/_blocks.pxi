@@ -48,6 +48,7 @@ cdef bint from_afar(const Run* run, bint ordered) noexcept nogil:
 cdef struct Reading:        # how rows come, and so how a block of them is read
     bint far                # from_afar
     bint near               # this block and the next fit into the first level of cache together
+    bint far_ahead          # if they do not, rows from afar are asked for a block ahead, into the second level
     bint apart              # one by one in two passes, to be multiplied and to be added
     bint in_one_pass        # several, beside those that are still to be added
     Py_ssize_t asked        # rows that are asked for further ahead
@@ -57,7 +58,8 @@ cdef inline Reading reading(const Run* run, bint ordered) noexcept nogil:
     cdef Py_ssize_t size = run.rows.d * run.itemsize
     cdef Reading how
     how.far, how.near = from_afar(run, ordered), size <= AHEAD_BYTES
-    how.in_one_pass = how.far and not how.near and size % PAGE_BYTES != 0
+    how.far_ahead = how.far and not how.near
+    how.in_one_pass = how.far_ahead and size % PAGE_BYTES != 0
     # the hardware foresees rows of some kB from memory less well beside a sweep's two other streams; and the first
     # level of cache may hold the weights and one row, but not two
     how.apart = not ordered and (AHEAD_BYTES < size <= APART_BYTES if size * run.rows.n > FAR_BYTES
@@ -77,13 +79,14 @@ cdef inline bint one_unit(const Run* run) noexcept nogil:
 
 cdef inline Py_ssize_t rows_at_once(const Run* run, bint ordered) noexcept nogil:
     # of one output: BLOCK, or 1 where they are swept; 0 if visit_rows takes them
-    cdef Py_ssize_t size = run.rows.d * run.itemsize
-    cdef Py_ssize_t longest = BLOCK_BYTES
+    cdef Py_ssize_t longest
     if not (in_blocks(run) and one_unit(run)):
         return 0
-    if from_afar(run, ordered):
+    if not from_afar(run, ordered):
+        longest = BLOCK_BYTES
+    else:
         longest = FAR_BLOCK_BYTES if ordered else 0
-    return BLOCK if size <= longest else 1
+    return BLOCK if run.rows.d * run.itemsize <= longest else 1
 
 
 cdef inline bint begin_steps(const Run* run, const floating** x, const Block* block, Py_ssize_t size,
@@ -220,7 +223,7 @@ cdef inline void move_then_multiply(Reading how, floating* w, const floating* a,
                                     floating start, floating* m, floating* g) noexcept nogil:
     # w ← w + Σ_i a_i x_i over the rows of the block before, then m_i and g_ik of those that are here
     if size == 1 and not how.apart and a[0] != <floating>0:
-        m[0] = row_sweep(w, a[0], before[0], here[0], behind[0] if how.far and not how.near else NULL, d, start)
+        m[0] = row_sweep(w, a[0], before[0], here[0], behind[0] if how.far_ahead else NULL, d, start)
     elif size == 1:
         if a[0] != <floating>0:
             add_scaled(w, a[0], before[0], d)
@@ -228,7 +231,7 @@ cdef inline void move_then_multiply(Reading how, floating* w, const floating* a,
     elif how.in_one_pass:
         move_and_sum(w, a, before, here, d, start, m, g, behind)
     else:
-        add_block(w, <floating>1, a, before, d, here if how.far and not how.near else NULL)
+        add_block(w, <floating>1, a, before, d, here if how.far_ahead else NULL)
         block_sums(w, here, d, start, m, g, behind if how.far else NULL, how.near)
 
 
@@ -290,7 +293,7 @@ cdef inline Py_ssize_t visit_blocks(Run* run, floating* w, floating* state, cons
         more = next_rows(run, coming, size, weights, order, block.behind[last], stop)
         for k in range(size):
             behind[k] = X + coming.row[k] * d if more else here[k]
-            if more and how.far and not how.near:
+            if more and how.far_ahead:
                 ask_for_target(run, T, weights, coming.row[k])
         if how.asked > 0:
             ask_for_rows(run, X, T, weights, order, min(reached + how.asked, stop),

@@ -248,7 +248,7 @@ cdef void close_batch(Run* run, floating* params, floating* state, floating* gra
     cdef const Net* net = &run.net
     cdef double factor = 1 / <double>run.counters[OPEN], norm = 0
     cdef floating limit = <floating>run.method.clip_value, g
-    cdef Py_ssize_t layer, j, at = 0, n, k
+    cdef Py_ssize_t layer, j, at = 0, n
     cdef Now now
     if run.trace != NULL:
         norm = factor * sqrt(<double>dot(gradient, gradient, net.size, 0))
@@ -263,18 +263,17 @@ cdef void close_batch(Run* run, floating* params, floating* state, floating* gra
     if run.method.clip_norm > 0:
         factor *= clipping(run, factor * sqrt(<double>dot(gradient, gradient, net.size, 0)))
     prepare(&run.method, run.counters[UPDATES] + 1, run.first, run.powers, &now)
-    n = net.sizes[0]
-    for k in range(net.sizes[1] if run.method.decays != NULL else 0):
-        move_apart(run, &now, k, params, state, <floating>factor, gradient + k * n, <floating>factor,
-                   gradient[net.sizes[1] * n + k] if net.bias else 0)
-    for layer in range(0 if run.method.decays != NULL else net.layers):
-        n = net.sizes[layer] * net.sizes[layer + 1]
-        move_block(&run.method, &now, True, params + at, state + at, net.size, <floating>factor, gradient + at, n)
-        at += n
-        if net.bias:
-            n = net.sizes[layer + 1]
-            move_biases(run, &now, params + at, state + at, <floating>factor, gradient + at, n)
+    if run.method.decays != NULL:
+        move_outputs_apart(run, &now, params, state, <floating>factor, gradient)
+    else:
+        for layer in range(net.layers):
+            n = net.sizes[layer] * net.sizes[layer + 1]
+            move_block(&run.method, &now, True, params + at, state + at, net.size, <floating>factor, gradient + at, n)
             at += n
+            if net.bias:
+                n = net.sizes[layer + 1]
+                move_biases(run, &now, params + at, state + at, <floating>factor, gradient + at, n)
+                at += n
     end_update(run, &now, params, state)
     memset(gradient, 0, net.size * sizeof(floating))
     run.counters[OPEN] = 0

@@ -43,7 +43,8 @@ class SGD(Optimizer):
         h ≥ 0 of each output (Caffe's ``decay_mult``): the weight decay, or the l2 of the penalty, of output k is
         h_k γ. So one pass trains K models that share their rows, each as by SGD(lr=r_k λ, weight_decay=h_k γ) alone.
         Both go without momentum, clipping, an L1 penalty and passive-aggressive schedules. Of sparse rows, an update
-        with decays of their own costs what dense rows do.
+        with decays of their own costs what dense rows do. A trace shows the norm of the gradient with its slopes
+        times r.
 
     References
     ----------
