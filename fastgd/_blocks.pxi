@@ -8,8 +8,9 @@ cdef enum:
     FAR_BLOCK_BYTES = 16384     # of a row in blocks where rows come from afar in an unforeseen order
     PAGE_BYTES = 4096           # rows of whole pages compete for the same few places in the first level of cache
     AHEAD_BYTES = 2048          # up to which this block and the next fit into the first level of cache together
-    APART_BYTES = 6144          # up to which longer rows, in order from memory, are read and added in two passes
-    ASKED_BYTES = 16384         # of such rows that are asked for further ahead,
+    APART_FROM_BYTES = 1024     # from which and up to which rows in order from memory are multiplied and added in two
+    APART_BYTES = 6144          # passes: the hardware foresees them less well beside a sweep's two other streams
+    ASKED_BYTES = 16384         # of rows from afar, near as AHEAD_BYTES says, that are asked for further ahead,
     MOST_ASKED = 24             # at most so many
     STREAM_BYTES = 256          # a row's size from which blocks in order, each of several streams, are not foreseen by
     FAR_BYTES = 1 << 24         # the hardware where X lies in memory; twice this size, beyond the second level of cache
@@ -60,9 +61,8 @@ cdef inline Reading reading(const Run* run, bint ordered) noexcept nogil:
     how.far, how.near = from_afar(run, ordered), size <= AHEAD_BYTES
     how.far_ahead = how.far and not how.near
     how.in_one_pass = how.far_ahead and size % PAGE_BYTES != 0
-    # the hardware foresees rows of some kB from memory less well beside a sweep's two other streams; and the first
-    # level of cache may hold the weights and one row, but not two
-    how.apart = not ordered and (AHEAD_BYTES < size <= APART_BYTES if size * run.rows.n > FAR_BYTES
+    # rows from memory, see above; and the first level of cache may hold the weights and one row, but not two
+    how.apart = not ordered and (APART_FROM_BYTES <= size <= APART_BYTES if size * run.rows.n > FAR_BYTES
                                  else 2 * size <= NEAREST_BYTES < 3 * size)
     how.asked = min(MOST_ASKED, 1 + ASKED_BYTES // size) if how.far and how.near and ordered else 0
     return how
