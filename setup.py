@@ -60,7 +60,7 @@ class build_ext(_build_ext):
         _build_ext.build_extension(cmd, ext)
 
 
-HEADERS = ["fastgd/_lanes.h", "fastgd/_blocks.h", "fastgd/_few_units.h", "fastgd/_gather.h"]
+HEADERS = [f"fastgd/_{name}.h" for name in ("lanes", "blocks", "unit_blocks", "few_units", "gather")]
 common = {
     "include_dirs": ["fastgd"],
     "py_limited_api": ABI3,

@@ -256,7 +256,22 @@ static inline void NAME(add_scaled)(REAL *w, REAL c, const REAL *x, ptrdiff_t n)
     for (; j < n; j++) w[j] += c * x[j];
 }
 
+/* over half of the lanes, as wide as what reads them next: w ← keep w + Σ_i c_i x_i for some rows */
+INLINED void NAME(add_half)(REAL *w, REAL keep, const REAL *c, const REAL *const *x, int rows, ptrdiff_t j) {
+#if defined(__GNUC__)
+    half sum = keep * *(half *)(w + j);
+    UNROLL for (int i = 0; i < rows; i++) sum += c[i] * *(const half *)(x[i] + j);
+    *(half *)(w + j) = sum;
+#else
+    for (ptrdiff_t stop = j + LANES / 2; j < stop; j++) {
+        w[j] *= keep;
+        for (int i = 0; i < rows; i++) w[j] += c[i] * x[i][j];
+    }
+#endif
+}
+
 #include "_blocks.h"
+#include "_unit_blocks.h"
 #include "_few_units.h"
 
 #undef part

@@ -72,18 +72,14 @@ cdef extern from *:
     void add_scaled_f32(float* w, float c, const float* x, Py_ssize_t n) noexcept nogil
     void block_products_f64(const double** x, Py_ssize_t n, double* g) noexcept nogil
     void block_products_f32(const float** x, Py_ssize_t n, float* g) noexcept nogil
-    void block_sums_f64(double* w, const double** x, Py_ssize_t n, double start, double* m, double* g,
-                        const double** next, bint near) noexcept nogil
-    void block_sums_f32(float* w, const float** x, Py_ssize_t n, float start, float* m, float* g,
-                        const float** next, bint near) noexcept nogil
-    void move_and_sum_f64(double* w, const double* c, const double** z, const double** x, Py_ssize_t n, double start,
-                          double* m, double* g, const double** next) noexcept nogil
-    void move_and_sum_f32(float* w, const float* c, const float** z, const float** x, Py_ssize_t n, float start,
-                          float* m, float* g, const float** next) noexcept nogil
-    double row_sweep_f64(double* w, double c, const double* x, const double* next, const double* later, Py_ssize_t n,
-                         double start) noexcept nogil
-    float row_sweep_f32(float* w, float c, const float* x, const float* next, const float* later, Py_ssize_t n,
-                        float start) noexcept nogil
+    void move_and_sum_f64(double* w, const double* c, const double** z, const double** x, Py_ssize_t n, double* m,
+                          double* g, const char** asked, Py_ssize_t stride, bint near) noexcept nogil
+    void move_and_sum_f32(float* w, const float* c, const float** z, const float** x, Py_ssize_t n, float* m, float* g,
+                          const char** asked, Py_ssize_t stride, bint near) noexcept nogil
+    double row_sweep_f64(double* w, double c, const double* x, const double* next, Py_ssize_t n) noexcept nogil
+    float row_sweep_f32(float* w, float c, const float* x, const float* next, Py_ssize_t n) noexcept nogil
+    void add_together_f64(double* w, const double* c, const double** z, Py_ssize_t n) noexcept nogil
+    void add_together_f32(float* w, const float* c, const float** z, Py_ssize_t n) noexcept nogil
     void block_dots_f64(const double* w, const double* v, const double** x, Py_ssize_t n, double* m,
                         double* q) noexcept nogil
     void block_dots_f32(const float* w, const float* v, const float** x, Py_ssize_t n, float* m,
@@ -98,10 +94,8 @@ cdef extern from *:
                        Py_ssize_t n) noexcept nogil
     void add_three_f32(float* w, float c, const float* x, float e, const float* z, float f, const float* v,
                        Py_ssize_t n) noexcept nogil
-    void add_block_f64(double* w, double keep, const double* c, const double** x, Py_ssize_t n,
-                       const double** next) noexcept nogil
-    void add_block_f32(float* w, float keep, const float* c, const float** x, Py_ssize_t n,
-                       const float** next) noexcept nogil
+    void add_block_f64(double* w, double keep, const double* c, const double** x, Py_ssize_t n) noexcept nogil
+    void add_block_f32(float* w, float keep, const float* c, const float** x, Py_ssize_t n) noexcept nogil
     void move_few_units_f64(double* v, double* u, const double* slope, const double* x, const double* next, double g,
                             double kappa, Py_ssize_t d, Py_ssize_t m, Py_ssize_t K, double* z, double* y,
                             double* flaw) noexcept nogil
@@ -126,6 +120,8 @@ cdef extern from *:
     void PREFETCH_FAR(const void* address) noexcept nogil
     void KEEP_CALLS() noexcept nogil
     enum:
+        TOGETHER
+        TOGETHER_PAIRS
         BLOCK
         PAIRS
     const char* FASTGD_FLAGS
@@ -209,31 +205,31 @@ cdef inline void block_products(const floating** x, Py_ssize_t n, floating* g_ou
         block_products_f32(x, n, g_out)
 
 
-cdef inline void block_sums(floating* w, const floating** x, Py_ssize_t n, floating start, floating* m_out,
-                            floating* g_out, const floating** next, bint near) noexcept nogil:
-    # these and m_i = start + w·x_i; rows of `next` are asked for ahead, or none of NULL
-    if floating is double:
-        block_sums_f64(w, x, n, start, m_out, g_out, next, near)
-    else:
-        block_sums_f32(w, x, n, start, m_out, g_out, next, near)
-
-
 cdef inline void move_and_sum(floating* w, const floating* c, const floating** z, const floating** x, Py_ssize_t n,
-                              floating start, floating* m_out, floating* g_out, const floating** next) noexcept nogil:
-    # w ← w + Σ_i c_i z_i, and then the same in one pass with it
+                              floating* m_out, floating* g_out, const char** asked, Py_ssize_t stride,
+                              bint near) noexcept nogil:
+    # w ← w + Σ_i c_i z_i, then m_i = w·x_i and g_ik = x_i·x_k, while other rows are asked for
     if floating is double:
-        move_and_sum_f64(w, c, z, x, n, start, m_out, g_out, next)
+        move_and_sum_f64(w, c, z, x, n, m_out, g_out, asked, stride, near)
     else:
-        move_and_sum_f32(w, c, z, x, n, start, m_out, g_out, next)
+        move_and_sum_f32(w, c, z, x, n, m_out, g_out, asked, stride, near)
 
 
-cdef inline floating row_sweep(floating* w, floating c, const floating* x, const floating* next, const floating* later,
-                               Py_ssize_t n, floating start) noexcept nogil:
-    # w ← w + c x and start + w·next, while the row `later` is asked for, unless it is NULL
+cdef inline floating row_sweep(floating* w, floating c, const floating* x, const floating* next,
+                               Py_ssize_t n) noexcept nogil:
+    # w ← w + c x, and of these weights w·next
     if floating is double:
-        return row_sweep_f64(w, c, x, next, later, n, start)
+        return row_sweep_f64(w, c, x, next, n)
     else:
-        return row_sweep_f32(w, c, x, next, later, n, start)
+        return row_sweep_f32(w, c, x, next, n)
+
+
+cdef inline void add_together(floating* w, const floating* c, const floating** z, Py_ssize_t n) noexcept nogil:
+    # w ← w + Σ_i c_i z_i
+    if floating is double:
+        add_together_f64(w, c, z, n)
+    else:
+        add_together_f32(w, c, z, n)
 
 
 cdef inline void block_dots(const floating* w, const floating* v, const floating** x, Py_ssize_t n, floating* m_out,
@@ -272,13 +268,13 @@ cdef inline void add_three(floating* w, floating c, const floating* x, floating 
         add_three_f32(w, c, x, e, z, f, v, n)
 
 
-cdef inline void add_block(floating* w, floating keep, const floating* c, const floating** x, Py_ssize_t n,
-                           const floating** next) noexcept nogil:
-    # w_j ← keep · w_j + Σ_i c_i x_ij; half of the rows `next` are asked for ahead, or none of NULL
+cdef inline void add_block(floating* w, floating keep, const floating* c, const floating** x,
+                           Py_ssize_t n) noexcept nogil:
+    # w_j ← keep · w_j + Σ_i c_i x_ij
     if floating is double:
-        add_block_f64(w, keep, c, x, n, next)
+        add_block_f64(w, keep, c, x, n)
     else:
-        add_block_f32(w, keep, c, x, n, next)
+        add_block_f32(w, keep, c, x, n)
 
 
 cdef inline double sum_of_squares(const floating* x, Py_ssize_t n) noexcept nogil:

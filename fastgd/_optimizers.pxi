@@ -166,8 +166,8 @@ cdef struct Now:                    # one update
     FtrlRule ftrl
 
 
-cdef void moving_rates(const Method* method, int64_t t, int64_t first, Py_ssize_t size,
-                       double* rates_out) noexcept nogil:
+cdef inline void rates_by_schedule(const Method* method, int64_t t, int64_t first, Py_ssize_t size,
+                                   double* rates_out) noexcept nogil:
     # see rates_of; each formula in a loop of its own, which the compiler takes several turns of at once
     cdef double at = t, power_of_t = method.schedule_numbers[0]
     cdef Py_ssize_t k
@@ -194,11 +194,11 @@ cdef inline void rates_of(const Method* method, int64_t t, int64_t first, Py_ssi
                           double* rates_out) noexcept nogil:
     # the learning rates of updates t, t + 1, …, where t is 1, 2, …; a table begins at update `first` + 1
     cdef Py_ssize_t k
-    if method.schedule != CONSTANT:
-        moving_rates(method, t, first, size, rates_out)
-    else:
+    if method.schedule == CONSTANT:
         for k in range(size):
             rates_out[k] = method.lr
+    else:
+        rates_by_schedule(method, t, first, size, rates_out)
 
 
 cdef inline double rate_of(const Method* method, int64_t t, int64_t first) noexcept nogil:

@@ -10,11 +10,11 @@ cdef int read_rules(Rules* rules, tuple given) except -1:
     return 0
 
 
-cdef inline floating limited(floating slope, double limit) noexcept nogil:
+cdef inline floating limited(floating slope, floating limit) noexcept nogil:
     # a slope that is not a number stays so; a branch that is hardly ever taken keeps no one waiting
-    if <double>slope > limit or <double>slope < -limit:
+    if slope > limit or slope < -limit:
         KEEP_CALLS()
-        return <floating>limit if slope > <floating>0 else <floating>-limit
+        return limit if slope > <floating>0 else -limit
     return slope
 
 
@@ -46,9 +46,9 @@ cdef inline double price(const Run* run, double squared_norm, double biases) noe
     return run.method.decay / 2 * squared_norm + run.method.debt * absolute_norm + run.rules.bias_pull * biases
 
 
-cdef inline double norm_after(double squared_norm, double keep, double change, double m, double square) noexcept nogil:
-    # ‖keep · w + change · x‖², from ‖w‖², w·x = m and ‖x‖²
-    return keep * (keep * squared_norm + 2 * change * m) + change * change * square
+cdef inline double norm_gained(double keep, double change, double m, double square) noexcept nogil:
+    # ‖keep · w + change · x‖² − keep² ‖w‖², from w·x = m and ‖x‖²
+    return change * (2 * keep * m + change * square)
 
 
 cdef inline bint by_rules(Run* run, const floating* b, double value, const floating* x, const Columns* at,
@@ -65,19 +65,19 @@ cdef inline bint by_rules(Run* run, const floating* b, double value, const float
     if run.rules.pass_over_zeros and run.method.schedule == PA1 and dot(x, x, at.n, 0) == <floating>0:
         return False
     for k in range(run.net.sizes[1]):
-        slopes[k] = limited(slopes[k], run.rules.slope_limit)
+        slopes[k] = limited(slopes[k], <floating>run.rules.slope_limit)
     return True
 
 
 cdef inline void follow_norm(Run* run, const Now* now, const floating* b, double factor, const floating* y,
                              const floating* slopes, double square) noexcept nogil:
     # ‖W‖² after the update w_k ← keep · w_k − rate · factor · slope_k x
-    cdef double keep = now.plain.keep, norm = keep * keep * run.rules.squared_norm
+    cdef double keep = now.plain.keep
     cdef Py_ssize_t k
+    run.rules.squared_norm *= keep * keep
     for k in range(run.net.sizes[1]):
-        norm = norm_after(norm, 1, -now.plain.rate * factor * <double>slopes[k],
-                          keep * (<double>y[k] - (<double>b[k] if run.net.bias else 0)), square)
-    run.rules.squared_norm = norm
+        run.rules.squared_norm += norm_gained(keep, -now.plain.rate * factor * <double>slopes[k],
+                                              <double>y[k] - (<double>b[k] if run.net.bias else 0), square)
 
 
 # ------------------------------------------------------------------------------------------------------------- moves

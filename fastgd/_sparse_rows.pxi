@@ -98,7 +98,7 @@ cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const float
             if rules.pass_over_zeros and method.schedule == PA1 and dot(X + begin, X + begin, n, 0) == <floating>0:
                 add_loss(run, weight, value, simple)
                 continue
-            slope = limited(slope, rules.slope_limit)
+            slope = limited(slope, <floating>rules.slope_limit)
         run.counters[UPDATES] += 1
         rate = rate_of(method, run.counters[UPDATES], run.first)
         step = rate * weight * run.loss.scale
@@ -108,8 +108,8 @@ cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const float
             slope = called
         keep, keep_bias = kept(method, rate, method.decay), kept(method, rate, method.bias_decay)
         if not simple and rules.squares != NULL:
-            run.rules.squared_norm = norm_after(rules.squared_norm, keep, -step * <double>slope, y - bias,
-                                                rules.squares[row])
+            run.rules.squared_norm = (keep * keep * rules.squared_norm
+                                      + norm_gained(keep, -step * <double>slope, y - bias, rules.squares[row]))
         decay_scale(run, keep, w, <floating*>NULL)
         change = <floating>(-step / run.lazy.scale) * slope
         if not nothing_to_add(change, n):

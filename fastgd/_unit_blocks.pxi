@@ -52,10 +52,10 @@ cdef inline void add_rows(floating* w, floating kept, const floating* c, const f
                           Py_ssize_t n) noexcept nogil:
     # w ← kept · w + Σ_i c_i x_i over `count` rows, all of a block where kept is not 1
     if kept != <floating>1:
-        add_block(w, kept, c, x, n, NULL)
+        add_block(w, kept, c, x, n)
         c, x, count = c + BLOCK, x + BLOCK, count - BLOCK
     while count >= BLOCK:
-        add_block(w, <floating>1, c, x, n, NULL)
+        add_block(w, <floating>1, c, x, n)
         c, x, count = c + BLOCK, x + BLOCK, count - BLOCK
     if count == 3:
         add_three(w, c[0], x[0], c[1], x[1], c[2], x[2], n)
