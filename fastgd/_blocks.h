@@ -21,32 +21,31 @@ INLINED void NAME(move_and_sum_part)(REAL *w, const REAL *c, const REAL *const *
 }
 
 /* w ← w + Σ_i c_i z_i, then m_i = w·x_i and g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2 + k]: one pass over all rows and
-   the weights. Each part of the lanes has its turn, so that all sums stay in registers. Unless `asked` is NULL, TOGETHER
-   lines are asked for there, and again `stride` bytes on for each 64 bytes of a row: if `near` into the first level of
-   cache. */
+   the weights. Each part of the lanes has its turn, so that all sums stay in registers. What comes later is asked for at
+   TOGETHER addresses, and again `stride` bytes on for each 64 bytes of a row: into the first level of cache where `near`
+   says, and into the second where `far` says, unless they are NULL. */
 INLINED void NAME(move_and_sum_asking)(REAL *w, const REAL *c_given, const REAL *const *z_given,
                                        const REAL *const *x_given, ptrdiff_t n, REAL *m, REAL *g,
-                                       const char *const *asked_given, ptrdiff_t stride, int near) {
+                                       const char *const *near_given, const char *const *far_given, ptrdiff_t stride) {
     ptrdiff_t j = 0;
     lanes M[TOGETHER], G[TOGETHER_PAIRS];
     REAL c[TOGETHER]; /* copies that nothing written to w could change */
     const REAL *x[TOGETHER], *z[TOGETHER];
-    const char *asked[TOGETHER];
+    const char *near[TOGETHER], *far[TOGETHER];
     UNROLL for (int i = 0; i < TOGETHER; i++) {
         c[i] = c_given[i], x[i] = x_given[i], z[i] = z_given[i];
-        if (asked_given) asked[i] = asked_given[i];
+        if (near_given) near[i] = near_given[i];
+        if (far_given) far[i] = far_given[i];
     }
     for (ptrdiff_t p = 0; p < LANES; p += PER) {
         part a[TOGETHER], b[TOGETHER_PAIRS];
         UNROLL for (int i = 0; i < TOGETHER; i++) a[i] = (part){0};
         UNROLL for (int i = 0; i < TOGETHER_PAIRS; i++) b[i] = (part){0};
         for (j = 0; j + 2 * LANES <= n; j += 2 * LANES) {
-            UNROLL for (int i = 0; i < TOGETHER && asked_given && !p; i++) {
-                if (near)
-                    PREFETCH(asked[i]);
-                else
-                    PREFETCH_FAR(asked[i]);
-                asked[i] += stride;
+            const ptrdiff_t on = j / (2 * LANES) * stride;
+            UNROLL for (int i = 0; i < TOGETHER; i++) {
+                if (near_given && !p) PREFETCH(near[i] + on);
+                if (far_given && !p) PREFETCH_FAR(far[i] + on);
             }
             NAME(move_and_sum_part)(w, c, z, x, j + p, a, b);
             NAME(move_and_sum_part)(w, c, z, x, j + LANES + p, a, b);
@@ -78,13 +77,14 @@ INLINED void NAME(move_and_sum_asking)(REAL *w, const REAL *c_given, const REAL 
 }
 
 static inline void NAME(move_and_sum)(REAL *w, const REAL *c, const REAL *const *z, const REAL *const *x, ptrdiff_t n,
-                                      REAL *m, REAL *g, const char *const *asked, ptrdiff_t stride, int near) {
-    if (!asked)
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, NULL, 0, 0);
-    else if (near)
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, asked, stride, 1);
+                                      REAL *m, REAL *g, const char *const *near, const char *const *far,
+                                      ptrdiff_t stride) {
+    if (!near)
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, NULL, NULL, 0);
+    else if (!far)
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, NULL, stride);
     else
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, asked, stride, 0);
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, far, stride);
 }
 
 /* w ← w + Σ_i c_i z_i */
@@ -130,4 +130,11 @@ static inline REAL NAME(row_sweep)(REAL *w, REAL c, const REAL *x, const REAL *n
         rest += w[j] * next[j];
     }
     return NAME(halve)(s0) + rest;
+}
+
+/* the same in two passes. Unless `ahead` is 0, what stands so many bytes behind `next` is asked for. */
+static inline REAL NAME(add_then_dot)(REAL *w, REAL c, const REAL *x, const REAL *next, ptrdiff_t n, ptrdiff_t ahead) {
+    for (ptrdiff_t j = 0; j + PER <= n; j += PER) *(part *)(w + j) += c * *(const part *)(x + j);
+    for (ptrdiff_t j = n / PER * PER; j < n; j++) w[j] += c * x[j];
+    return ahead ? NAME(dot_asking)(w, next, n, 0, ahead) : NAME(dot)(w, next, n, 0);
 }

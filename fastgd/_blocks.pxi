@@ -5,15 +5,16 @@ cdef enum:
     ROW_PAIRS = ROWS * (ROWS - 1) // 2
     UNITS_BYTES = 16384         # a row's size up to which many units share it
     SWEPT_FROM_BYTES = 1536     # from which and up to which rows from the caches are taken one by one: two of them and
-    SWEPT_BYTES = 10923         # the weights fit into the first level
+    SWEPT_BYTES = 10922         # the weights fit into the first level
     FAR_BYTES = 1 << 24         # of an X that comes from memory
-    APART_FROM_BYTES = 1024     # from which and up to which its rows, in order, are left to visit_rows: the hardware
-    APART_BYTES = 16384         # foresees one stream better than several
-    AHEAD_BYTES = 2048          # how far ahead rows in order are asked for,
-    FAR_AHEAD_BYTES = 8192      # and from memory
-    NEXT_BYTES = 2048           # up to which the rows that come next fit into the first level of cache beside these
-    ASKED_BYTES = 16384         # of them that are asked for further ahead where they come in random order,
-    MOST_ASKED = 24             # at most so many rows
+    APART_FROM_BYTES = 768      # from which and up to which its rows, in order, are multiplied and added in two passes:
+    APART_BYTES = 16384         # the hardware foresees one stream better than several,
+    FORESEEN_BYTES = 2048       # and from here on without help
+    NEAR_AHEAD_BYTES = 2048     # how far ahead rows in order are asked for into the first level of cache,
+    FAR_AHEAD_BYTES = 8192      # and into the second
+    SHORT_BYTES = 512           # of rows from afar in random order of which many are asked for, into the second level:
+    MANY_AHEAD = 24             # so many, of longer ones
+    FEW_AHEAD = 12
 
 
 cdef struct Block:
@@ -70,11 +71,11 @@ cdef struct Made:           # by the blocks so far; beside the compiled loop, so
 
 
 cdef struct Reading:        # how the rows of a pass are read
-    Py_ssize_t at_once      # TOGETHER, 1 where they are swept, or 0 if visit_rows takes them
-    Py_ssize_t ahead        # in order: what stands so many bytes on is asked for
-    bint shuffled           # from afar: the rows that come next are, or waiting for them would take longer than steps
-    bint near               # either into the first level of cache, or into the second, where more can be on their way
-    Py_ssize_t asked        # rows that are asked for further ahead
+    Py_ssize_t at_once      # TOGETHER, or 1 where they are swept or apart
+    bint apart              # multiplied and added in two passes
+    bint shuffled           # from afar in random order: waiting for them would take longer than the steps
+    bint far                # from memory in order
+    bint foreseen           # by the hardware
 
 
 cdef inline bint in_blocks(const Run* run) noexcept nogil:
@@ -86,17 +87,18 @@ cdef inline bint one_unit(const Run* run) noexcept nogil:
     return run.net.layers == 1 and run.net.sizes[1] == 1 and not outputs_apart(&run.method)
 
 
+cdef inline bint together(const Run* run) noexcept nogil:
+    return in_blocks(run) and one_unit(run)
+
+
 cdef inline Reading reading(const Run* run, bint shuffled) noexcept nogil:
     cdef Py_ssize_t size = run.rows.d * run.itemsize, whole = size * run.rows.n
     cdef Reading how
     how.shuffled = shuffled and whole > NEAR_BYTES
-    how.at_once = 1 if SWEPT_FROM_BYTES <= size <= SWEPT_BYTES and not how.shuffled else TOGETHER
-    if not (in_blocks(run) and one_unit(run)) or (not shuffled and whole > FAR_BYTES
-                                                  and APART_FROM_BYTES <= size <= APART_BYTES):
-        how.at_once = 0
-    how.near = size <= NEXT_BYTES if shuffled else whole <= FAR_BYTES
-    how.ahead = AHEAD_BYTES if how.near else FAR_AHEAD_BYTES
-    how.asked = min(MOST_ASKED, 1 + ASKED_BYTES // size) if how.shuffled and how.near else TOGETHER
+    how.apart = (not shuffled and size <= APART_BYTES and whole > NEAR_BYTES
+                 and size >= (APART_FROM_BYTES if whole > FAR_BYTES else SWEPT_BYTES))
+    how.at_once = 1 if how.apart or SWEPT_FROM_BYTES <= size <= SWEPT_BYTES and not how.shuffled else TOGETHER
+    how.far, how.foreseen = whole > FAR_BYTES, size >= FORESEEN_BYTES
     return how
 
 
@@ -191,20 +193,6 @@ cdef inline void ask_for_target(const Run* run, const floating* T, const floatin
         PREFETCH_FAR(run.rules.squares + row)
 
 
-cdef void ask_for_rows(const Run* run, const floating* X, const floating* T, const floating* weights,
-                       const int64_t* order, Py_ssize_t place, Py_ssize_t stop) noexcept nogil:
-    # into the second level of cache: more can be on their way there than into the first
-    cdef Py_ssize_t at, size = run.rows.d * run.itemsize
-    KEEP_CALLS()
-    for place in range(place, stop):
-        at = 0
-        while at < size:
-            PREFETCH_FAR(<const char*>(X + order[place] * run.rows.d) + at)
-            at += LINE_BYTES
-        PREFETCH_FAR(X + (order[place] + 1) * run.rows.d - 1)       # it may end in one more line
-        ask_for_target(run, T, weights, order[place])
-
-
 cdef inline bint next_rows(const Run* run, Block* block, Py_ssize_t size, const floating* weights,
                            const int64_t* order, Py_ssize_t place, Py_ssize_t stop) noexcept nogil:
     # the next rows that are to be visited; False if there are fewer than `size` of them
@@ -238,22 +226,31 @@ cdef inline void move_then_multiply(const Run* run, const Reading* how, floating
                                     const floating* T, const floating* weights, const int64_t* order, Py_ssize_t place,
                                     Py_ssize_t stop, floating* m_out, floating* g_out) noexcept nogil:
     # w ← w + Σ_i a_i x_i over the rows of the block before, then m and g of this one, while others are asked for
-    cdef Py_ssize_t k, row, d = run.rows.d
-    cdef const char* asked[TOGETHER]
-    if size == 1:
+    cdef Py_ssize_t k, row, d = run.rows.d, ahead
+    cdef const char* near[TOGETHER]
+    cdef const char* far[TOGETHER]
+    if size == 1 and how.apart:
+        m_out[0] = add_then_dot(w, a[0], before[0], x[0], d, 0 if how.foreseen else FAR_AHEAD_BYTES)
+    elif size == 1:
         m_out[0] = row_sweep(w, a[0], before[0], x[0], d)
     elif order == NULL:
         for k in range(TOGETHER):
-            asked[k] = <const char*>x[0] + how.ahead + k * LINE_BYTES
-        move_and_sum(w, a, before, x, d, m_out, g_out, asked, TOGETHER * LINE_BYTES, how.near)
+            near[k] = <const char*>x[0] + k * LINE_BYTES + NEAR_AHEAD_BYTES
+            far[k] = <const char*>x[0] + k * LINE_BYTES + FAR_AHEAD_BYTES
+        move_and_sum(w, a, before, x, d, m_out, g_out, near, far if how.far else NULL, TOGETHER * LINE_BYTES)
     elif how.shuffled:
-        ask_for_rows(run, X, T, weights, order, min(place + how.asked - TOGETHER, stop), min(place + how.asked, stop))
+        ahead = MANY_AHEAD if d * run.itemsize <= SHORT_BYTES else FEW_AHEAD
         for k in range(TOGETHER):
             row = order[min(place + k, stop - 1)]
-            asked[k] = <const char*>(X + row * d)
-        move_and_sum(w, a, before, x, d, m_out, g_out, asked, LINE_BYTES, how.near)
+            near[k] = <const char*>(X + row * d)
+            PREFETCH(X + (row + 1) * d - 1)             # it may end in one more line
+            row = order[min(place + ahead + k, stop - 1)]
+            far[k] = <const char*>(X + row * d)
+            PREFETCH_FAR(X + (row + 1) * d - 1)
+            ask_for_target(run, T, weights, row)
+        move_and_sum(w, a, before, x, d, m_out, g_out, near, far, LINE_BYTES)
     else:
-        move_and_sum(w, a, before, x, d, m_out, g_out, NULL, 0, False)
+        move_and_sum(w, a, before, x, d, m_out, g_out, NULL, NULL, 0)
 
 
 cdef inline void end_steps(const Run* run, const Block* block, Py_ssize_t size, const Steps* steps, Made* made,
@@ -357,9 +354,10 @@ cdef inline Py_ssize_t visit_blocks(Run* run, StepsForm tag, floating* w, floati
 
 
 cdef Py_ssize_t visit_together(Run* run, floating* w, floating* state, const floating* X, const floating* T,
-                               const floating* weights, const int64_t* order, Py_ssize_t start, Py_ssize_t stop,
-                               Py_ssize_t size) noexcept nogil:
+                               const floating* weights, const int64_t* order, Py_ssize_t start,
+                               Py_ssize_t stop) noexcept nogil:
     # visit_blocks, in the form that the steps need
+    cdef Py_ssize_t size = reading(run, order != NULL).at_once
     cdef SimpleSteps simple = [0]
     cdef UsualSteps usual = [0]
     cdef AllSteps all_of_them = [0]

@@ -170,13 +170,17 @@ static inline REAL NAME(narrow_dot)(const REAL *w, const REAL *x, ptrdiff_t n, R
     return start;
 }
 
-/* start + Σ_j a_j b_j */
-static inline REAL NAME(dot)(const REAL *a, const REAL *b, ptrdiff_t n, REAL start) {
+/* start + Σ_j a_j b_j. Unless `ahead` is 0, what stands so many bytes behind b is asked for. */
+INLINED REAL NAME(dot_asking)(const REAL *a, const REAL *b, ptrdiff_t n, REAL start, ptrdiff_t ahead) {
     ptrdiff_t j = 0;
     if (n >= LANES) {
         lanes s0 = {{{start}}}, s1 = {{{0}}}, s2 = {{{0}}}, s3 = {{{0}}};
         if (n >= 4 * LANES) {
             for (; j + 4 * LANES <= n; j += 4 * LANES) {
+                if (ahead) {
+                    PREFETCH_FAR((const char *)(b + j) + ahead);
+                    PREFETCH_FAR((const char *)(b + j + 2 * LANES) + ahead);
+                }
                 s0 = NAME(plus_product)(s0, a + j, b + j);
                 s1 = NAME(plus_product)(s1, a + j + LANES, b + j + LANES);
                 s2 = NAME(plus_product)(s2, a + j + 2 * LANES, b + j + 2 * LANES);
@@ -188,6 +192,10 @@ static inline REAL NAME(dot)(const REAL *a, const REAL *b, ptrdiff_t n, REAL sta
         start = NAME(halve)(s0);
     }
     return NAME(narrow_dot)(a + j, b + j, n - j, start);
+}
+
+static inline REAL NAME(dot)(const REAL *a, const REAL *b, ptrdiff_t n, REAL start) {
+    return NAME(dot_asking)(a, b, n, start, 0);
 }
 
 /* The same for a few numbers that were written one by one just before: a wide load of them would have to wait. */

@@ -73,11 +73,15 @@ cdef extern from *:
     void block_products_f64(const double** x, Py_ssize_t n, double* g) noexcept nogil
     void block_products_f32(const float** x, Py_ssize_t n, float* g) noexcept nogil
     void move_and_sum_f64(double* w, const double* c, const double** z, const double** x, Py_ssize_t n, double* m,
-                          double* g, const char** asked, Py_ssize_t stride, bint near) noexcept nogil
+                          double* g, const char** near, const char** far, Py_ssize_t stride) noexcept nogil
     void move_and_sum_f32(float* w, const float* c, const float** z, const float** x, Py_ssize_t n, float* m, float* g,
-                          const char** asked, Py_ssize_t stride, bint near) noexcept nogil
+                          const char** near, const char** far, Py_ssize_t stride) noexcept nogil
     double row_sweep_f64(double* w, double c, const double* x, const double* next, Py_ssize_t n) noexcept nogil
     float row_sweep_f32(float* w, float c, const float* x, const float* next, Py_ssize_t n) noexcept nogil
+    double add_then_dot_f64(double* w, double c, const double* x, const double* next, Py_ssize_t n,
+                            Py_ssize_t ahead) noexcept nogil
+    float add_then_dot_f32(float* w, float c, const float* x, const float* next, Py_ssize_t n,
+                           Py_ssize_t ahead) noexcept nogil
     void add_together_f64(double* w, const double* c, const double** z, Py_ssize_t n) noexcept nogil
     void add_together_f32(float* w, const float* c, const float** z, Py_ssize_t n) noexcept nogil
     void block_dots_f64(const double* w, const double* v, const double** x, Py_ssize_t n, double* m,
@@ -206,13 +210,13 @@ cdef inline void block_products(const floating** x, Py_ssize_t n, floating* g_ou
 
 
 cdef inline void move_and_sum(floating* w, const floating* c, const floating** z, const floating** x, Py_ssize_t n,
-                              floating* m_out, floating* g_out, const char** asked, Py_ssize_t stride,
-                              bint near) noexcept nogil:
+                              floating* m_out, floating* g_out, const char** near, const char** far,
+                              Py_ssize_t stride) noexcept nogil:
     # w ← w + Σ_i c_i z_i, then m_i = w·x_i and g_ik = x_i·x_k, while other rows are asked for
     if floating is double:
-        move_and_sum_f64(w, c, z, x, n, m_out, g_out, asked, stride, near)
+        move_and_sum_f64(w, c, z, x, n, m_out, g_out, near, far, stride)
     else:
-        move_and_sum_f32(w, c, z, x, n, m_out, g_out, asked, stride, near)
+        move_and_sum_f32(w, c, z, x, n, m_out, g_out, near, far, stride)
 
 
 cdef inline floating row_sweep(floating* w, floating c, const floating* x, const floating* next,
@@ -222,6 +226,15 @@ cdef inline floating row_sweep(floating* w, floating c, const floating* x, const
         return row_sweep_f64(w, c, x, next, n)
     else:
         return row_sweep_f32(w, c, x, next, n)
+
+
+cdef inline floating add_then_dot(floating* w, floating c, const floating* x, const floating* next, Py_ssize_t n,
+                                  Py_ssize_t ahead) noexcept nogil:
+    # the same in two passes, while what stands `ahead` bytes behind `next` is asked for
+    if floating is double:
+        return add_then_dot_f64(w, c, x, next, n, ahead)
+    else:
+        return add_then_dot_f32(w, c, x, next, n, ahead)
 
 
 cdef inline void add_together(floating* w, const floating* c, const floating** z, Py_ssize_t n) noexcept nogil:

@@ -366,15 +366,14 @@ cdef Py_ssize_t make_pass(Run* run, floating* params, floating* state, floating*
                           floating* path_out) noexcept nogil:
     # returns −1, or the place of a row that was not finite; unless `by_rows`, perhaps of a later one
     cdef Py_ssize_t size = run.net.size, reached = start, end = stop if by_rows else start, finite
-    cdef Py_ssize_t at_once = reading(run, order != NULL).at_once
     cdef floating* deltas = outputs + run.net.units
     open_lazy(run, params, state)
     measure(run, params)
     if by_rows:
         pass
-    elif at_once > 0:
+    elif together(run):
         while end < stop and reached == end:
-            reached = visit_together(run, params, state, X, T, weights, order, reached, stop, at_once)
+            reached = visit_together(run, params, state, X, T, weights, order, reached, stop)
             end = min(reached + TOGETHER, stop)
             reached = visit_rows(run, params, state, gradient, outputs, deltas, X, T, weights, order, reached, end,
                                  path_out)
@@ -417,7 +416,7 @@ cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating
         run.powers[1] = whole_power(run.method.numbers[1], run.first)
     remember(run, params, state, gradient, params_before, &before)
     bad = make_pass(run, params, state, gradient, outputs, X, T, weights, order, start, stop, close, False, path_out)
-    if bad >= 0 and reading(run, order != NULL).at_once > 0:
+    if bad >= 0 and together(run):
         undo(run, params, state, gradient, params_before, &before)
         bad = make_pass(run, params, state, gradient, outputs, X, T, weights, order, start, stop, close, True, path_out)
     if bad >= 0:
