@@ -134,7 +134,6 @@ static inline REAL NAME(row_sweep)(REAL *w, REAL c, const REAL *x, const REAL *n
 
 /* the same in two passes. Unless `ahead` is 0, what stands so many bytes behind `next` is asked for. */
 static inline REAL NAME(add_then_dot)(REAL *w, REAL c, const REAL *x, const REAL *next, ptrdiff_t n, ptrdiff_t ahead) {
-    for (ptrdiff_t j = 0; j + PER <= n; j += PER) *(part *)(w + j) += c * *(const part *)(x + j);
-    for (ptrdiff_t j = n / PER * PER; j < n; j++) w[j] += c * x[j];
+    NAME(add_scaled)(w, c, x, n);
     return ahead ? NAME(dot_asking)(w, next, n, 0, ahead) : NAME(dot)(w, next, n, 0);
 }

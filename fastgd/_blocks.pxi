@@ -4,7 +4,7 @@ cdef enum:
     ROWS = 2 * BLOCK            # at once in networks whose weights leave the first level of cache, else BLOCK
     ROW_PAIRS = ROWS * (ROWS - 1) // 2
     UNITS_BYTES = 16384         # a row's size up to which many units share it
-    SWEPT_FROM_BYTES = 1536     # from which and up to which rows from the caches are taken one by one: two of them and
+    SWEPT_FROM_BYTES = 2560     # from which and up to which rows from the caches are taken one by one: two of them and
     SWEPT_BYTES = 10922         # the weights fit into the first level
     FAR_BYTES = 1 << 24         # of an X that comes from memory
     APART_FROM_BYTES = 768      # from which and up to which its rows, in order, are multiplied and added in two passes:
@@ -59,6 +59,7 @@ cdef struct Steps:          # of a block. The weights are scale · v
     double[TOGETHER] value      # of the loss
     double[TOGETHER] product    # w·x
     double[TOGETHER] moved      # stride · slope
+    Py_ssize_t[TOGETHER] known  # known_of the raw predictions at the block's start
 
 
 cdef struct Made:           # by the blocks so far; beside the compiled loop, so that it need not stand in memory
@@ -95,7 +96,7 @@ cdef inline Reading reading(const Run* run, bint shuffled) noexcept nogil:
     cdef Py_ssize_t size = run.rows.d * run.itemsize, whole = size * run.rows.n
     cdef Reading how
     how.shuffled = shuffled and whole > NEAR_BYTES
-    how.apart = (not shuffled and size <= APART_BYTES and whole > NEAR_BYTES
+    how.apart = (size <= APART_BYTES and not how.shuffled
                  and size >= (APART_FROM_BYTES if whole > FAR_BYTES else SWEPT_BYTES))
     how.at_once = 1 if how.apart or SWEPT_FROM_BYTES <= size <= SWEPT_BYTES and not how.shuffled else TOGETHER
     how.far, how.foreseen = whole > FAR_BYTES, size >= FORESEEN_BYTES
@@ -155,7 +156,7 @@ cdef inline void step_in_block(const Run* run, const Loss* loss, Py_ssize_t k, c
     cdef floating y = m[k], slope, moved, moved_bias = b[0], stride, factor
     cdef double shorten
     cdef Py_ssize_t i
-    steps.value[k] = loss_of_output(loss, y, T[block.row[k]], &slope) + <floating>0 * y     # no flat loss hides a NaN
+    steps.value[k] = loss_of_output(loss, y, T[block.row[k]], steps.known[k], &slope) + <floating>0 * y     # no flat loss hides a NaN
     stride, factor = <floating>steps.stride[k], <floating>steps.factor[k]
     if form != SIMPLE_STEPS:
         slope = limited(slope, <floating>run.rules.slope_limit)
@@ -337,6 +338,7 @@ cdef inline Py_ssize_t visit_blocks(Run* run, StepsForm tag, floating* w, floati
         move_then_multiply(run, &how, w, a, before, x, size, X, T, weights, order, reached, stop, m, g)
         for k in range(size):
             m[k] = (<floating>steps.before[k] * m[k] if form != SIMPLE_STEPS else m[k]) + b
+            steps.known[k] = known_of(&loss, m[k])
         step_in_block(run, &loss, 0, &block, T, g, one, size, form, &steps, &made, m, &b, &mean, a)
         if size == TOGETHER:
             step_in_block(run, &loss, 1, &block, T, g, one, size, form, &steps, &made, m, &b, &mean, a)

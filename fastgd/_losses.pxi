@@ -124,17 +124,17 @@ cdef inline floating tweedie(floating y, floating t, double p, floating* slope_o
 
 # ------------------------------------------------------------------------ targets are 0 and 1; s = 2t − 1 is −1 and +1
 
-cdef inline floating log_loss(floating y, floating t, floating* slope_out) noexcept nogil:
+cdef inline floating log_loss(floating y, floating t, Py_ssize_t point, floating* slope_out) noexcept nogil:
     # C = max(y, 0) − t y + log(1 + e^−|y|), slope σ(y) − t. With s = 1 − t where y ≥ 0, else −t, these are
     # s y + F(|y|) and s ∓ f(|y|), in which nothing cancels where a sure answer is right
     cdef floating s, f, F
     if floating is double:
         s = (0.5 + copysign(0.5, y)) - t
-        f = logistic_tail(fabs(y), &F)
+        f = logistic_tail(fabs(y), point, &F)
         slope_out[0] = s - copysign(f, y)
     else:
         s = (<floating>0.5 + copysignf(0.5, y)) - t
-        f = logistic_tail_single(fabsf(y), &F)
+        f = logistic_tail_single(fabsf(y), point, &F)
         slope_out[0] = s - copysignf(f, y)
     return s * y + F
 
@@ -235,12 +235,19 @@ cdef floating other_loss(const Loss* loss, floating y, floating t, floating* slo
         return c_function(loss, y, t, slope_out)
 
 
-cdef inline floating loss_of_output(const Loss* loss, floating y, floating t, floating* slope_out) noexcept nogil:
-    # the most usual are written in place, so that a block of rows keeps its registers; the others are called
+cdef inline Py_ssize_t known_of(const Loss* loss, floating y) noexcept nogil:
+    # what is known of y's loss where y is known roughly
+    return point_near(fabs(<double>y)) if loss.code == LOG_LOSS else 0
+
+
+cdef inline floating loss_of_output(const Loss* loss, floating y, floating t, Py_ssize_t known,
+                                    floating* slope_out) noexcept nogil:
+    # the most usual are written in place, so that a block of rows keeps its registers; the others are called. `known` is
+    # known_of a y not far from this
     if loss.code <= SQUARED_ERROR:
         return half_square(y, t, slope_out)
     if loss.code == LOG_LOSS:
-        return log_loss(y, t, slope_out)
+        return log_loss(y, t, known, slope_out)
     if loss.code == HINGE:
         return hinge(y, t, <floating>loss.parameter, slope_out)
     return other_loss(loss, y, t, slope_out)
@@ -255,5 +262,5 @@ cdef inline double loss_of_row(const Loss* loss, const floating* y, const floati
     if loss.code == CROSS_ENTROPY:
         return cross_entropy(y, t, columns, K, slope_out)
     for k in range(K):
-        total += <double>loss_of_output(loss, y[k], t[k], &slope_out[k]) + 0 * <double>y[k]
+        total += <double>loss_of_output(loss, y[k], t[k], known_of(loss, y[k]), &slope_out[k]) + 0 * <double>y[k]
     return total * loss.scale

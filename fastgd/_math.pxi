@@ -109,17 +109,21 @@ cdef inline double power(double x, double y) noexcept nogil:
 
 
 # -------------------------------------------------------------------------------------------------------- logistic tail
-# f(x) = σ(−x) = 1 / (1 + e^x) and F(x) = log(1 + e^−x) for x ≥ 0, by their Taylor series about the nearest of many
-# points: a sample's step waits for f, and this is half as long a chain as an exponential and a division.
+# f(x) = σ(−x) = 1 / (1 + e^x) and F(x) = log(1 + e^−x) for x ≥ 0, by their Taylor series about one of many points: a
+# sample's step waits for f, and this is half as long a chain as an exponential and a division. The point may be chosen
+# before x is known to the last, which takes another part away.
 
 cdef enum:
-    TERMS = 7                               # in double, and four of them in single precision:
-    PER_UNIT = 32                           # |x − point| ≤ 1/64, and 64^−7 / 7! is 4.5e-17
+    TERMS = 8                               # in double: |x − point| ≤ 1/32, and 32^−8 / 8! is 2.3e-17
+    TERMS_SINGLE = 4                        # 32^−4 / 4! is 4e-8
+    PER_UNIT = 32
     SPAN = 40                               # beyond it e^−x is less than weights keep, so that few go there
-    ENTRY = TERMS + 1
+    POINTS = PER_UNIT * SPAN + 1
 
-cdef double[(PER_UNIT * SPAN + 1) * ENTRY] tails           # about each point the terms of f, and F itself
-cdef float[(PER_UNIT * SPAN + 1) * ENTRY] tails_single
+cdef double[POINTS * TERMS] tails           # about each point the terms of f, and F itself
+cdef double[POINTS] tail_sums
+cdef float[POINTS * TERMS_SINGLE] tails_single
+cdef float[POINTS] tail_sums_single
 
 
 cdef void tabulate_tails() noexcept:
@@ -127,16 +131,17 @@ cdef void tabulate_tails() noexcept:
     cdef Py_ssize_t k, n, i
     cdef double e, change
     cdef double* c
-    for k in range(PER_UNIT * SPAN + 1):
-        c, e = tails + k * ENTRY, exponential(-<double>k / PER_UNIT)
-        c[0], c[TERMS] = e / (1 + e), log_of_one_plus(e)
+    for k in range(POINTS):
+        c, e = tails + k * TERMS, exponential(-<double>k / PER_UNIT)
+        c[0], tail_sums[k] = e / (1 + e), log_of_one_plus(e)
         for n in range(TERMS - 1):
             change = -c[n]
             for i in range(n + 1):
                 change += c[i] * c[n - i]
             c[n + 1] = change / (n + 1)
-        for n in range(ENTRY):
-            tails_single[k * ENTRY + n] = <float>c[n]
+        for n in range(TERMS_SINGLE):
+            tails_single[k * TERMS_SINGLE + n] = <float>c[n]
+        tail_sums_single[k] = <float>tail_sums[k]
 
 
 tabulate_tails()
@@ -148,34 +153,42 @@ cdef double far_tail(double x, double* integral_out) noexcept nogil:
     return e / (1 + e)
 
 
-cdef inline double logistic_tail(double x, double* integral_out) noexcept nogil:
-    # f(x), and F(x), which is F at the point less the integral of f from there
+cdef inline Py_ssize_t point_near(double x) noexcept nogil:
+    # the point nearest to x ≥ 0; where there is none, some point
     cdef Bits shifted
-    cdef const double* c
-    cdef double z, zz
-    if not x <= SPAN:
-        return far_tail(x, integral_out)
     shifted.number = x * PER_UNIT + 6755399441055744.0                  # 1.5 · 2^52 + k: its last bits are k
-    c, z = tails + ENTRY * (shifted.bits & 2047), x - (shifted.number - 6755399441055744.0) / PER_UNIT
-    zz = z * z
-    integral_out[0] = c[TERMS] - z * ((c[0] + z * (c[1] * 0.5)) + zz * (
+    return <Py_ssize_t>(shifted.bits & 2047) if x <= SPAN else 0
+
+
+cdef inline double logistic_tail(double x, Py_ssize_t point, double* integral_out) noexcept nogil:
+    # f(x), and F(x), which is F at the point less the integral of f from there
+    cdef double z = x - point * (1.0 / PER_UNIT), zz
+    cdef const double* c
+    if not -1.0 / PER_UNIT <= z <= 1.0 / PER_UNIT:                      # it is another point, or x is far or not a number
+        if not x <= SPAN:
+            return far_tail(x, integral_out)
+        point = point_near(x)
+        z = x - point * (1.0 / PER_UNIT)
+    c, zz = tails + TERMS * point, z * z
+    integral_out[0] = tail_sums[point] - z * ((c[0] + z * (c[1] * 0.5)) + zz * (
         (c[2] * (1.0 / 3) + z * (c[3] * 0.25))
-        + zz * ((c[4] * 0.2 + z * (c[5] * (1.0 / 6))) + zz * (c[6] * (1.0 / 7)))))
-    return ((c[0] + z * c[1]) + zz * (c[2] + z * c[3])) + (zz * zz) * ((c[4] + z * c[5]) + zz * c[6])
+        + zz * ((c[4] * 0.2 + z * (c[5] * (1.0 / 6))) + zz * (c[6] * (1.0 / 7) + z * (c[7] * 0.125)))))
+    return ((c[0] + z * c[1]) + zz * (c[2] + z * c[3])) + (zz * zz) * ((c[4] + z * c[5]) + zz * (c[6] + z * c[7]))
 
 
-cdef inline float logistic_tail_single(float x, float* integral_out) noexcept nogil:
+cdef inline float logistic_tail_single(float x, Py_ssize_t point, float* integral_out) noexcept nogil:
     # the same in single precision
-    cdef BitsSingle shifted
+    cdef float z = x - <float>point * <float>(1.0 / PER_UNIT)
     cdef const float* c
-    cdef float z
     cdef double far
-    if not x <= <float>SPAN:
-        z = <float>far_tail(<double>x, &far)
-        integral_out[0] = <float>far
-        return z
-    shifted.number = x * <float>PER_UNIT + <float>12582912.0            # 1.5 · 2^23 + k
-    c, z = tails_single + ENTRY * (shifted.bits & 2047), x - (shifted.number - <float>12582912.0) / <float>PER_UNIT
-    integral_out[0] = c[TERMS] - z * ((c[0] + z * (c[1] * <float>0.5))
-                                      + (z * z) * (c[2] * <float>(1.0 / 3) + z * (c[3] * <float>0.25)))
+    if not <float>(-1.0 / PER_UNIT) <= z <= <float>(1.0 / PER_UNIT):
+        if not x <= <float>SPAN:
+            z = <float>far_tail(<double>x, &far)
+            integral_out[0] = <float>far
+            return z
+        point = point_near(<double>x)
+        z = x - <float>point * <float>(1.0 / PER_UNIT)
+    c = tails_single + TERMS_SINGLE * point
+    integral_out[0] = tail_sums_single[point] - z * ((c[0] + z * (c[1] * <float>0.5))
+                                                     + (z * z) * (c[2] * <float>(1.0 / 3) + z * (c[3] * <float>0.25)))
     return (c[0] + z * c[1]) + (z * z) * (c[2] + z * c[3])
