@@ -20,10 +20,10 @@ INLINED void NAME(move_and_sum_part)(REAL *w, const REAL *c, const REAL *const *
     }
 }
 
-/* w ← w + Σ_i c_i z_i, then m_i = w·x_i and g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2 + k]: one pass over all rows and
-   the weights. Each part of the lanes has its turn, so that all sums stay in registers. What comes later is asked for at
-   TOGETHER addresses, and again `stride` bytes on for each 64 bytes of a row: into the first level of cache where `near`
-   says, and into the second where `far` says, unless they are NULL. */
+/* w ← w + Σ_i c_i z_i, then m_i = w·x_i and g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2 + k]: one pass over all rows
+   and the weights. Each part of the lanes has its turn, so that all sums stay in registers. What comes later is asked
+   for at TOGETHER addresses, and again `stride` bytes on for each 64 bytes of a row: into the first level of cache where
+   `near` says, and into the second where `far` says, unless they are NULL. */
 INLINED void NAME(move_and_sum_asking)(REAL *w, const REAL *c_given, const REAL *const *z_given,
                                        const REAL *const *x_given, ptrdiff_t n, REAL *m, REAL *g,
                                        const char *const *near_given, const char *const *far_given, ptrdiff_t stride) {
@@ -61,7 +61,8 @@ INLINED void NAME(move_and_sum_asking)(REAL *w, const REAL *c_given, const REAL 
     UNROLL for (int i = 0; i < TOGETHER; i++) {
         ends[i] = NAME(fold)(M[i], half_more ? w + j : NULL, x[i] + j);
         UNROLL for (int k = 0; k < i; k++)
-            ends[TOGETHER + i * (i - 1) / 2 + k] = NAME(fold)(G[i * (i - 1) / 2 + k], half_more ? x[i] + j : NULL, x[k] + j);
+            ends[TOGETHER + i * (i - 1) / 2 + k] =
+                NAME(fold)(G[i * (i - 1) / 2 + k], half_more ? x[i] + j : NULL, x[k] + j);
     }
     NAME(add_up_four)(ends, sums);
     UNROLL for (int i = 4; i < TOGETHER + TOGETHER_PAIRS; i++) sums[i] = NAME(add_up)(ends[i]);

@@ -156,7 +156,8 @@ cdef inline void step_in_block(const Run* run, const Loss* loss, Py_ssize_t k, c
     cdef floating y = m[k], slope, moved, moved_bias = b[0], stride, factor
     cdef double shorten
     cdef Py_ssize_t i
-    steps.value[k] = loss_of_output(loss, y, T[block.row[k]], steps.known[k], &slope) + <floating>0 * y     # no flat loss hides a NaN
+    steps.value[k] = loss_of_output(loss, y, T[block.row[k]], steps.known[k], &slope)
+    steps.value[k] += 0 * <double>y                     # so that no flat loss hides what is not finite
     stride, factor = <floating>steps.stride[k], <floating>steps.factor[k]
     if form != SIMPLE_STEPS:
         slope = limited(slope, <floating>run.rules.slope_limit)
@@ -346,7 +347,8 @@ cdef inline Py_ssize_t visit_blocks(Run* run, StepsForm tag, floating* w, floati
         end_steps(run, &block, size, &steps, &made, sum_of_iterates, a, x, form)
         for k in range(size):
             before[k] = x[k]
-    add_rows_of_block(w, a, before, size, d)
+    if reached > start:
+        add_rows_of_block(w, a, before, size, d)
     if run.net.bias:
         w[d] = b
         if form == ALL_STEPS and run.mean >= 0:

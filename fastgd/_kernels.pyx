@@ -39,6 +39,7 @@ include "_across_units.pxi"
 include "_few_units.pxi"
 include "_sparse_rows.pxi"
 include "_rules.pxi"
+include "_passes.pxi"
 include "_one_sample.pxi"
 
 

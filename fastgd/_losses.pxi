@@ -242,8 +242,8 @@ cdef inline Py_ssize_t known_of(const Loss* loss, floating y) noexcept nogil:
 
 cdef inline floating loss_of_output(const Loss* loss, floating y, floating t, Py_ssize_t known,
                                     floating* slope_out) noexcept nogil:
-    # the most usual are written in place, so that a block of rows keeps its registers; the others are called. `known` is
-    # known_of a y not far from this
+    # the most usual are written in place, so that a block of rows keeps its registers; the others are called. `known`
+    # is known_of a y not far from this
     if loss.code <= SQUARED_ERROR:
         return half_square(y, t, slope_out)
     if loss.code == LOG_LOSS:

@@ -2,16 +2,11 @@
 # Our own, because libm's differ from machine to machine in the last bit. All are within 2 units in the last place, and
 # what is not a number stays so.
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint64_t
 
 cdef union Bits:
     double number
     uint64_t bits
-
-
-cdef union BitsSingle:
-    float number
-    uint32_t bits
 
 
 cdef inline double split_exponential(double x, double tail, double* power_out) noexcept nogil:
@@ -164,7 +159,7 @@ cdef inline double logistic_tail(double x, Py_ssize_t point, double* integral_ou
     # f(x), and F(x), which is F at the point less the integral of f from there
     cdef double z = x - point * (1.0 / PER_UNIT), zz
     cdef const double* c
-    if not -1.0 / PER_UNIT <= z <= 1.0 / PER_UNIT:                      # it is another point, or x is far or not a number
+    if not -1.0 / PER_UNIT <= z <= 1.0 / PER_UNIT:          # it is another point, or x is far or not a number
         if not x <= SPAN:
             return far_tail(x, integral_out)
         point = point_near(x)
