@@ -60,7 +60,7 @@ def test_a_training_pass_agrees_with_the_reference(loss, dtype, trace, K, bias, 
 @pytest.mark.parametrize("d", [*range(1, 20), 24, 31, 32, 33, 47, 64, 100, 257, 512, 513, 1024, 1025])
 @pytest.mark.parametrize(("K", "hidden"), [(1, ()), (2, ()), (9, ()), (1, (9,)), (2, (3, 2))])
 def test_every_width_agrees_with_the_reference(dtype, K, hidden, d):
-    for n in (*range(1, 10), N):  # blocks of four rows and what is left of them
+    for n in (*range(1, 10), N):  # blocks of three and four rows, and what is left of them
         args = make_pass(losses.MSE(), dtype, K, n % 2 == 0, n=n, d=d, hidden=hidden, method=plain(0.1 / d))
         compare(args, RUN_TOLERANCE[dtype])
 

@@ -1,4 +1,4 @@
-"""Rows too wide for blocks of several are swept one after another: the same steps as the reference makes."""
+"""Rows are taken together or one by one, by their width and where they lie: the same steps as the reference makes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import fastgd
 from fastgd import _kernels, losses, penalties
 from fastgd.method import Method
 
-#: widths on both sides of every border between blocks and sweeps, with all remainders that lanes leave
-WIDTHS = [63, 64, 65, 71, 127, 128, 129, 131, 134, 200, 255, 256, 257, 261, 1000, 2048, 4096, 4100, 6000]
+#: widths on both sides of every border between the ways, in either dtype, with all remainders that lanes leave
+WIDTHS = [63, 64, 65, 71, 134, 200, 257, 319, 320, 321, 639, 641, 1000, 1365, 1366, 2048, 2050, 2731, 4096, 4100, 6000]
 CHOICES = {
     "plain": {},
     "L2": {"penalty": penalties.L2(0.01)},
@@ -22,7 +22,9 @@ CHOICES = {
 }
 DTYPES = ["float64", "float32"]
 #: widths and numbers of rows, near and from afar: more than 1 MB in random order, or 16 MB in order
-FROM_AFAR = [(130, 40), (130, 17000), (701, 700), (701, 3100), (1024, 400), (3000, 40), (3000, 750)]
+FROM_AFAR = [
+    (90, 24000), (130, 40), (130, 17000), (190, 23000), (701, 700), (701, 3100), (1024, 400), (3000, 40), (3000, 750),
+]  # fmt: skip
 
 
 def wide_pass(name, dtype, d, choices, **options):
@@ -76,3 +78,21 @@ def test_rows_from_afar_are_the_same_rows(dtype, d, rows, order, choices):
     loss = losses.get("mse")
     method = Method.make(loss, (d, 1), optimizer=fastgd.SGD(lr=0.1 / d), **choices)
     compare(make_pass(loss, dtype, d=d, n=rows, method=method, order=visits), RUN_TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("order", [False, True], ids=["in order", "shuffled"])
+@pytest.mark.parametrize("choices", [{}, {"penalty": "l2"}, {"average": True}], ids=["plain", "L2", "mean"])
+@pytest.mark.parametrize(("dtype", "huge"), [("float64", 1e200), ("float32", 1e25)])
+def test_products_of_rows_may_overflow_where_their_steps_do_not(dtype, huge, choices, order):
+    # the huge numbers meet weights of zero, and their rows are predicted well enough not to move them
+    loss, rng = losses.EpsilonInsensitive(epsilon=0.5), np.random.default_rng(0)
+    method = Method.make(loss, (7, 1), optimizer=fastgd.SGD(lr=0.05), **choices)
+    visits = rng.permutation(30) if order else None
+    args = make_pass(loss, dtype, bias=False, n=30, d=7, method=method, order=visits)
+    args.params[6] = args.X[:, 6] = 0
+    rows = [9, 10, 11, 12, 20, 21]
+    args.X[rows], args.T[rows] = 0, 0.25
+    args.X[rows, 6] = huge
+    compiled, _ = compare(args, RUN_TOLERANCE[dtype])
+    assert relative(compiled.params, args.params) > 1e-3
+    assert compiled.params[6] == 0
