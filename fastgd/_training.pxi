@@ -98,7 +98,7 @@ cdef void plan(Run* run) noexcept:
                   and not passive_aggressive(&run.method) and not run.rules.given)
     run.bias_apart = run.net.bias and (run.method.bias_decay != 0 or run.rules.intercept_decay != 1
                                        or run.rules.bias_pull != 0)
-    if in_blocks(run) and one_unit(run) and (run.method.decay > 0 or run.mean >= 0):
+    if together(run) and (run.method.decay > 0 or run.mean >= 0):
         run.lazy.kind = SCALED
     run.rules.slope_limit /= run.loss.scale
     run.rules.price_before_l1 &= run.paid != NULL and priced(run)
