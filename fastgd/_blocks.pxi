@@ -357,22 +357,23 @@ cdef inline Py_ssize_t visit_blocks(Run* run, StepsForm tag, floating* w, floati
     return reached
 
 
+cdef Py_ssize_t visit_in_form(Run* run, StepsForm tag, floating* w, floating* state, const floating* X,
+                              const floating* T, const floating* weights, const int64_t* order, Py_ssize_t start,
+                              Py_ssize_t stop) noexcept nogil:
+    if reading(run, order != NULL).at_once == 1:
+        return visit_blocks(run, tag, w, state, X, T, weights, order, start, stop, 1)
+    return visit_blocks(run, tag, w, state, X, T, weights, order, start, stop, TOGETHER)
+
+
 cdef Py_ssize_t visit_together(Run* run, floating* w, floating* state, const floating* X, const floating* T,
                                const floating* weights, const int64_t* order, Py_ssize_t start,
                                Py_ssize_t stop) noexcept nogil:
-    # visit_blocks, in the form that the steps need
-    cdef Py_ssize_t size = reading(run, order != NULL).at_once
+    # visit_blocks in the form that the steps need
     cdef SimpleSteps simple = [0]
     cdef UsualSteps usual = [0]
     cdef AllSteps all_of_them = [0]
     if passive_aggressive(&run.method) or run.method.clip_norm > 0 or run.mean >= 0 or run.bias_apart:
-        if size == 1:
-            return visit_blocks(run, all_of_them, w, state, X, T, weights, order, start, stop, 1)
-        return visit_blocks(run, all_of_them, w, state, X, T, weights, order, start, stop, TOGETHER)
+        return visit_in_form(run, all_of_them, w, state, X, T, weights, order, start, stop)
     elif run.simple and weights == NULL and run.method.schedule == CONSTANT:
-        if size == 1:
-            return visit_blocks(run, simple, w, state, X, T, weights, order, start, stop, 1)
-        return visit_blocks(run, simple, w, state, X, T, weights, order, start, stop, TOGETHER)
-    elif size == 1:
-        return visit_blocks(run, usual, w, state, X, T, weights, order, start, stop, 1)
-    return visit_blocks(run, usual, w, state, X, T, weights, order, start, stop, TOGETHER)
+        return visit_in_form(run, simple, w, state, X, T, weights, order, start, stop)
+    return visit_in_form(run, usual, w, state, X, T, weights, order, start, stop)
