@@ -7,7 +7,7 @@ cdef enum:
     SWEPT_FROM_BYTES = 2560     # from which and up to which rows from the caches are taken one by one: two of them and
     SWEPT_BYTES = 10922         # the weights fit into the first level
     FAR_BYTES = 1 << 24         # of an X that comes from memory
-    APART_FROM_BYTES = 768      # from which and up to which its rows, in order, are multiplied and added in two passes:
+    APART_FROM_BYTES = 512      # from which and up to which its rows, in order, are multiplied and added in two passes:
     APART_BYTES = 16384         # the hardware foresees one stream better than several,
     FORESEEN_BYTES = 2048       # and from here on without help
     NEAR_AHEAD_BYTES = 2048     # how far ahead rows in order are asked for into the first level of cache,

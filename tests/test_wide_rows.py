@@ -23,7 +23,7 @@ CHOICES = {
 DTYPES = ["float64", "float32"]
 #: widths and numbers of rows, near and from afar: more than 1 MB in random order, or 16 MB in order
 FROM_AFAR = [
-    (90, 24000), (130, 40), (130, 17000), (190, 23000), (701, 700), (701, 3100), (1024, 400), (3000, 40), (3000, 750),
+    (60, 36000), (120, 36000), (130, 40), (130, 17000), (701, 700), (701, 3100), (1024, 400), (3000, 40), (3000, 750),
 ]  # fmt: skip
 
 
