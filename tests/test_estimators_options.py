@@ -108,7 +108,8 @@ def test_they_go_to_the_minimum_of_scikit_learns_models(loss, model):
     y = targets(loss, 1)
     expected = model.fit(X, y)
     alpha = 0 if loss == "quantile" else 0.1
-    made = SGDRegressor(loss, alpha=alpha, eta0=0.2, power_t=0.6, average=20 * ROWS, max_iter=3000, tol=None).fit(X, y)
+    given = {"alpha": alpha, "eta0": 0.2, "power_t": 0.6, "max_iter": 3000, "tol": None, "random_state": 0}
+    made = SGDRegressor(loss, average=20 * ROWS, **given).fit(X, y)
     predicted = made.predict(X)
     if loss == "quantile":  # whose minimum may be more than a point
         assert np.abs(y - predicted).mean() == pytest.approx(np.abs(y - expected.predict(X)).mean(), rel=2e-3)
@@ -149,8 +150,8 @@ def test_multinomial(classes, average, storage):
 def test_multinomial_goes_to_the_minimum_of_logistic_regression(classes):
     y = CODES % classes
     expected = linear_model.LogisticRegression(C=1 / (0.05 * ROWS), tol=1e-10).fit(X, y)
-    given = {"alpha": 0.05, "eta0": 0.5, "power_t": 0.6, "learning_rate": "invscaling"}
-    made = SGDClassifier("multinomial", average=20 * ROWS, max_iter=3000, tol=None, **given).fit(X, y)
+    given = {"alpha": 0.05, "eta0": 0.5, "power_t": 0.6, "max_iter": 3000, "tol": None, "random_state": 0}
+    made = SGDClassifier("multinomial", learning_rate="invscaling", average=20 * ROWS, **given).fit(X, y)
     np.testing.assert_allclose(made.predict_proba(X), expected.predict_proba(X), atol=2e-3)
 
 
