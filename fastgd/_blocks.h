@@ -77,30 +77,14 @@ INLINED void NAME(move_and_sum_asking)(REAL *w, const REAL *c_given, const REAL 
     UNROLL for (int i = 0; i < TOGETHER_PAIRS; i++) g[i] = sums[TOGETHER + i];
 }
 
-static inline void NAME(move_and_sum)(REAL *w, const REAL *c, const REAL *const *z, const REAL *const *x, ptrdiff_t n,
-                                      REAL *m, REAL *g, const char *const *near, const char *const *far,
-                                      ptrdiff_t stride) {
+INLINED void NAME(move_and_sum)(REAL *w, const REAL *c, const REAL *const *z, const REAL *const *x, ptrdiff_t n, REAL *m,
+                                REAL *g, const char *const *near, const char *const *far, ptrdiff_t stride) {
     if (!near)
         NAME(move_and_sum_asking)(w, c, z, x, n, m, g, NULL, NULL, 0);
     else if (!far)
         NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, NULL, stride);
     else
         NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, far, stride);
-}
-
-/* w ← w + Σ_i c_i z_i */
-static inline void NAME(add_together)(REAL *w, const REAL *c_given, const REAL *const *z_given, ptrdiff_t n) {
-    REAL c[TOGETHER];
-    const REAL *z[TOGETHER];
-    ptrdiff_t j = 0;
-    UNROLL for (int i = 0; i < TOGETHER; i++) c[i] = c_given[i], z[i] = z_given[i];
-    for (; j + PER <= n; j += PER) {
-        part v = *(part *)(w + j);
-        UNROLL for (int i = 0; i < TOGETHER; i++) v += c[i] * *(const part *)(z[i] + j);
-        *(part *)(w + j) = v;
-    }
-    for (; j < n; j++)
-        UNROLL for (int i = 0; i < TOGETHER; i++) w[j] += c[i] * z[i][j];
 }
 
 /* w ← w + c x over one `lanes` of numbers, and of these weights, while they are at hand, sum + w·next, lane by lane */

@@ -1,26 +1,8 @@
 # ----------------------------------------------------------------------------------------------------------- blocks
 
 cdef enum:
-    ROWS = 2 * BLOCK            # at once in networks whose weights leave the first level of cache, else BLOCK
     ROW_PAIRS = ROWS * (ROWS - 1) // 2
     UNITS_BYTES = 16384         # a row's size up to which many units share it
-    SWEPT_FROM_BYTES = 2560     # from which and up to which rows from the caches are taken one by one: two of them and
-    SWEPT_BYTES = 10922         # the weights fit into the first level
-    FAR_BYTES = 1 << 24         # of an X that comes from memory
-    APART_FROM_BYTES = 512      # from which and up to which its rows, in order, are multiplied and added in two passes:
-    APART_BYTES = 16384         # the hardware foresees one stream better than several,
-    FORESEEN_BYTES = 2048       # and from here on without help
-    NEAR_AHEAD_BYTES = 2048     # how far ahead rows in order are asked for into the first level of cache,
-    FAR_AHEAD_BYTES = 8192      # and into the second
-    SHORT_BYTES = 512           # of rows from afar in random order of which many are asked for, into the second level:
-    MANY_AHEAD = 24             # so many, of longer ones
-    FEW_AHEAD = 12
-
-
-cdef struct Block:
-    Py_ssize_t[ROWS] row
-    Py_ssize_t[ROWS] behind         # the place behind each row in the order
-    double[ROWS] weight
 
 
 cdef enum Form:             # of a block's steps, known when compiling
@@ -47,6 +29,24 @@ ctypedef fused StepsForm:
     AllSteps
 
 
+cdef struct HalfSquare:     # and for the losses that have a loop of their own
+    char nothing
+
+
+cdef struct LogLoss:
+    char nothing
+
+
+cdef struct AnyLoss:
+    char nothing
+
+
+ctypedef fused LossForm:
+    HalfSquare
+    LogLoss
+    AnyLoss
+
+
 cdef struct Steps:          # of a block. The weights are scale · v
     double[TOGETHER] rate
     double[TOGETHER] keep
@@ -59,7 +59,7 @@ cdef struct Steps:          # of a block. The weights are scale · v
     double[TOGETHER] value      # of the loss
     double[TOGETHER] product    # w·x
     double[TOGETHER] moved      # stride · slope
-    Py_ssize_t[TOGETHER] known  # known_of the raw predictions at the block's start
+    Point[TOGETHER] near        # point_of the raw predictions at the block's start
 
 
 cdef struct Made:           # by the blocks so far; beside the compiled loop, so that it need not stand in memory
@@ -69,14 +69,6 @@ cdef struct Made:           # by the blocks so far; beside the compiled loop, so
     double unweighted       # Σ loss
     double norms, biases    # Σ ‖w‖², Σ b before each step
     double scale, summed, squared_norm
-
-
-cdef struct Reading:        # how the rows of a pass are read
-    Py_ssize_t at_once      # TOGETHER, or 1 where they are swept or apart
-    bint apart              # multiplied and added in two passes
-    bint shuffled           # from afar in random order: waiting for them would take longer than the steps
-    bint far                # from memory in order
-    bint foreseen           # by the hardware
 
 
 cdef inline bint in_blocks(const Run* run) noexcept nogil:
@@ -92,19 +84,18 @@ cdef inline bint together(const Run* run) noexcept nogil:
     return in_blocks(run) and one_unit(run)
 
 
-cdef inline Reading reading(const Run* run, bint shuffled) noexcept nogil:
-    cdef Py_ssize_t size = run.rows.d * run.itemsize, whole = size * run.rows.n
-    cdef Reading how
-    how.shuffled = shuffled and whole > NEAR_BYTES
-    how.apart = (size <= APART_BYTES and not how.shuffled
-                 and size >= (APART_FROM_BYTES if whole > FAR_BYTES else SWEPT_BYTES))
-    how.at_once = 1 if how.apart or SWEPT_FROM_BYTES <= size <= SWEPT_BYTES and not how.shuffled else TOGETHER
-    how.far, how.foreseen = whole > FAR_BYTES, size >= FORESEEN_BYTES
-    return how
-
-
 cdef inline Form form_of(StepsForm tag) noexcept nogil:
     return SIMPLE_STEPS if StepsForm is SimpleSteps else USUAL_STEPS if StepsForm is UsualSteps else ALL_STEPS
+
+
+cdef inline Loss loss_of(const Run* run, LossForm tag) noexcept nogil:
+    # the loss, of which the compiler knows what the tag says
+    cdef Loss loss = run.loss
+    if LossForm is HalfSquare:
+        loss.code = SQUARED_ERROR
+    elif LossForm is LogLoss:
+        loss.code = LOG_LOSS
+    return loss
 
 
 cdef inline bint begin_steps(const Run* run, const floating** x, const Block* block, Py_ssize_t size, Form form,
@@ -150,18 +141,18 @@ cdef inline bint begin_steps(const Run* run, const floating** x, const Block* bl
 cdef inline void step_in_block(const Run* run, const Loss* loss, Py_ssize_t k, const Block* block, const floating* T,
                                const floating* g, floating one, Py_ssize_t size, Form form, Steps* steps, Made* made,
                                floating* m, floating* b, floating* mean, floating* a) noexcept nogil:
-    # the k-th step of a block: from the raw prediction m_k come a_k = −λ · weight_k · slope_k / scale and m_i, i > k, b
-    # and its mean as the step leaves them. What does not wait for the slope is worked out apart from it; `one` is 0 if
-    # there is no bias
-    cdef floating y = m[k], slope, moved, moved_bias = b[0], stride, factor
+    # the k-th step of a block: from m_k, the raw prediction less near_k, come a_k = −λ · weight_k · slope_k / scale and
+    # m_i, i > k, b and its mean as the step leaves them. What does not wait for the slope is worked out apart from it;
+    # `one` is 0 if there is no bias
+    cdef floating slope, moved, moved_bias = b[0], stride, factor
     cdef double shorten
     cdef Py_ssize_t i
-    steps.value[k] = loss_of_output(loss, y, T[block.row[k]], steps.known[k], &slope)
-    steps.value[k] += 0 * <double>y                     # so that no flat loss hides what is not finite
+    steps.value[k] = loss_beside(loss, steps.near[k], m[k], T[block.row[k]], &slope)
+    steps.value[k] += 0 * <double>m[k]                  # so that no flat loss hides what is not finite
     stride, factor = <floating>steps.stride[k], <floating>steps.factor[k]
     if form != SIMPLE_STEPS:
         slope = limited(slope, <floating>run.rules.slope_limit)
-        steps.product[k] = y - b[0]
+        steps.product[k] = (<floating>steps.near[k].y + m[k]) - b[0]
     if form == ALL_STEPS:
         made.biases += <double>b[0]
         if passive_aggressive(&run.method):
@@ -186,73 +177,13 @@ cdef inline void step_in_block(const Run* run, const Loss* loss, Py_ssize_t k, c
         add_to_mean(mean, b, <double>made.averaged, 1)
 
 
-cdef inline void ask_for_target(const Run* run, const floating* T, const floating* weights,
-                                Py_ssize_t row) noexcept nogil:
-    PREFETCH_FAR(T + row)
-    if weights != NULL:
-        PREFETCH_FAR(weights + row)
-    if run.rules.squares != NULL:
-        PREFETCH_FAR(run.rules.squares + row)
-
-
-cdef inline bint next_rows(const Run* run, Block* block, Py_ssize_t size, const floating* weights,
-                           const int64_t* order, Py_ssize_t place, Py_ssize_t stop) noexcept nogil:
-    # the next rows that are to be visited; False if there are fewer than `size` of them
-    cdef Py_ssize_t count = 0, row
-    if place + size > stop:
-        return False
-    if weights == NULL:
-        for count in range(size):
-            block.row[count] = order[place + count] if order != NULL else place + count
-            block.behind[count], block.weight[count] = place + count + 1, 1
-        return True
-    while count < size and place < stop:
-        row = order[place] if order != NULL else place
-        place += 1
-        block.row[count], block.behind[count], block.weight[count] = row, place, weights[row]
-        count += block.weight[count] != 0 or run.rules.visit_zero_weight
-    return count == size
-
-
 cdef inline void add_rows_of_block(floating* w, const floating* a, const floating** x, Py_ssize_t size,
                                    Py_ssize_t d) noexcept nogil:
     # w ← w + Σ_i a_i x_i
     if size == 1:
         add_scaled(w, a[0], x[0], d)
     else:
-        add_together(w, a, x, d)
-
-
-cdef inline void move_then_multiply(const Run* run, const Reading* how, floating* w, const floating* a,
-                                    const floating** before, const floating** x, Py_ssize_t size, const floating* X,
-                                    const floating* T, const floating* weights, const int64_t* order, Py_ssize_t place,
-                                    Py_ssize_t stop, floating* m_out, floating* g_out) noexcept nogil:
-    # w ← w + Σ_i a_i x_i over the rows of the block before, then m and g of this one, while others are asked for
-    cdef Py_ssize_t k, row, d = run.rows.d, ahead
-    cdef const char* near[TOGETHER]
-    cdef const char* far[TOGETHER]
-    if size == 1 and how.apart:
-        m_out[0] = add_then_dot(w, a[0], before[0], x[0], d, 0 if how.foreseen else FAR_AHEAD_BYTES)
-    elif size == 1:
-        m_out[0] = row_sweep(w, a[0], before[0], x[0], d)
-    elif order == NULL:
-        for k in range(TOGETHER):
-            near[k] = <const char*>x[0] + k * LINE_BYTES + NEAR_AHEAD_BYTES
-            far[k] = <const char*>x[0] + k * LINE_BYTES + FAR_AHEAD_BYTES
-        move_and_sum(w, a, before, x, d, m_out, g_out, near, far if how.far else NULL, TOGETHER * LINE_BYTES)
-    elif how.shuffled:
-        ahead = MANY_AHEAD if d * run.itemsize <= SHORT_BYTES else FEW_AHEAD
-        for k in range(TOGETHER):
-            row = order[min(place + k, stop - 1)]
-            near[k] = <const char*>(X + row * d)
-            PREFETCH(X + (row + 1) * d - 1)             # it may end in one more line
-            row = order[min(place + ahead + k, stop - 1)]
-            far[k] = <const char*>(X + row * d)
-            PREFETCH_FAR(X + (row + 1) * d - 1)
-            ask_for_target(run, T, weights, row)
-        move_and_sum(w, a, before, x, d, m_out, g_out, near, far, LINE_BYTES)
-    else:
-        move_and_sum(w, a, before, x, d, m_out, g_out, NULL, NULL, 0)
+        add_three(w, a[0], x[0], a[1], x[1], a[2], x[2], d)
 
 
 cdef inline void end_steps(const Run* run, const Block* block, Py_ssize_t size, const Steps* steps, Made* made,
@@ -265,6 +196,7 @@ cdef inline void end_steps(const Run* run, const Block* block, Py_ssize_t size, 
     made.updates += size
     for k in range(size):
         made.loss += block.weight[k] * steps.value[k]
+    for k in range(size):
         made.weight += block.weight[k]
     if form == SIMPLE_STEPS:
         return
@@ -301,9 +233,10 @@ cdef void end_blocks(Run* run, const Made* made) noexcept nogil:
         run.totals[PENALTY] += price(run, made.norms, made.biases) if priced(run) else 0
 
 
-cdef inline Py_ssize_t visit_blocks(Run* run, StepsForm tag, floating* w, floating* state, const floating* X,
-                                    const floating* T, const floating* weights, const int64_t* order, Py_ssize_t start,
-                                    Py_ssize_t stop, Py_ssize_t size) noexcept nogil:
+cdef inline Py_ssize_t visit_blocks(Run* run, StepsForm tag, LossForm of, const Reading* how, floating* w,
+                                    floating* state, const floating* X, const floating* T, const floating* weights,
+                                    const int64_t* order, Py_ssize_t start, Py_ssize_t stop,
+                                    Py_ssize_t size) noexcept nogil:
     # TOGETHER steps at once, and the same steps: with a_i = −λ_i · weight_i · slope_i, for k = 0, 1, …
     #     y_k = w·x_k + b + Σ_{i<k} a_i (x_i·x_k + 1),   and at the end   w ← w + Σ_i a_i x_i,   b ← b + Σ_i a_i.
     # Where the steps shrink the weights w = scale · v, it is the scale that shrinks, and a_i is divided by it. The
@@ -318,11 +251,10 @@ cdef inline Py_ssize_t visit_blocks(Run* run, StepsForm tag, floating* w, floati
     cdef floating g[TOGETHER_PAIRS]
     cdef floating one = run.net.bias, b = w[d] if run.net.bias else 0, mean = 0
     cdef floating* sum_of_iterates = state + run.mean * run.net.size
-    cdef Loss loss = run.loss
+    cdef Loss loss = loss_of(run, of)
     cdef Steps steps
     cdef Block block
     cdef Made made = nothing_made(run)
-    cdef Reading how = reading(run, order != NULL)
     memset(&steps, 0, sizeof(steps))
     for k in range(size):                               # as if after a block that moved nothing
         before[k], a[k] = w, 0
@@ -336,10 +268,11 @@ cdef inline Py_ssize_t visit_blocks(Run* run, StepsForm tag, floating* w, floati
         if not begin_steps(run, x, &block, size, form, &made, &steps):
             break
         reached = block.behind[size - 1]
-        move_then_multiply(run, &how, w, a, before, x, size, X, T, weights, order, reached, stop, m, g)
+        move_then_multiply(run, how, w, a, before, x, size, X, T, weights, order, reached, stop, m, g)
         for k in range(size):
             m[k] = (<floating>steps.before[k] * m[k] if form != SIMPLE_STEPS else m[k]) + b
-            steps.known[k] = known_of(&loss, m[k])
+            steps.near[k] = point_of(&loss, m[k])
+            m[k] -= <floating>steps.near[k].y
         step_in_block(run, &loss, 0, &block, T, g, one, size, form, &steps, &made, m, &b, &mean, a)
         if size == TOGETHER:
             step_in_block(run, &loss, 1, &block, T, g, one, size, form, &steps, &made, m, &b, &mean, a)
@@ -357,12 +290,26 @@ cdef inline Py_ssize_t visit_blocks(Run* run, StepsForm tag, floating* w, floati
     return reached
 
 
-cdef Py_ssize_t visit_in_form(Run* run, StepsForm tag, floating* w, floating* state, const floating* X,
-                              const floating* T, const floating* weights, const int64_t* order, Py_ssize_t start,
-                              Py_ssize_t stop) noexcept nogil:
-    if reading(run, order != NULL).at_once == 1:
-        return visit_blocks(run, tag, w, state, X, T, weights, order, start, stop, 1)
-    return visit_blocks(run, tag, w, state, X, T, weights, order, start, stop, TOGETHER)
+cdef Py_ssize_t visit_with_loss(Run* run, StepsForm tag, LossForm of, floating* w, floating* state, const floating* X,
+                                const floating* T, const floating* weights, const int64_t* order, Py_ssize_t start,
+                                Py_ssize_t stop) noexcept nogil:
+    cdef Reading how = reading(run, order != NULL)
+    if how.at_once == 1:
+        return visit_blocks(run, tag, of, &how, w, state, X, T, weights, order, start, stop, 1)
+    return visit_blocks(run, tag, of, &how, w, state, X, T, weights, order, start, stop, TOGETHER)
+
+
+cdef inline Py_ssize_t visit_in_form(Run* run, StepsForm tag, floating* w, floating* state, const floating* X,
+                                     const floating* T, const floating* weights, const int64_t* order, Py_ssize_t start,
+                                     Py_ssize_t stop) noexcept nogil:
+    cdef HalfSquare half_square = [0]
+    cdef LogLoss log_loss = [0]
+    cdef AnyLoss any_loss = [0]
+    if StepsForm is not AllSteps and run.loss.code <= SQUARED_ERROR:
+        return visit_with_loss(run, tag, half_square, w, state, X, T, weights, order, start, stop)
+    elif StepsForm is not AllSteps and run.loss.code == LOG_LOSS:
+        return visit_with_loss(run, tag, log_loss, w, state, X, T, weights, order, start, stop)
+    return visit_with_loss(run, tag, any_loss, w, state, X, T, weights, order, start, stop)
 
 
 cdef Py_ssize_t visit_together(Run* run, floating* w, floating* state, const floating* X, const floating* T,

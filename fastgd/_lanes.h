@@ -16,12 +16,11 @@
 #if defined(__GNUC__)
 #define PREFETCH(address) __builtin_prefetch(address)
 #define PREFETCH_FAR(address) __builtin_prefetch(address, 0, 2)
-/* A function that only asks ahead has no effect that a compiler knows of, so that its calls are left out. This is one. */
-#define KEEP_CALLS() __asm__ volatile("")
+#define KEEP_BRANCH() __asm__ volatile("") /* where it stands a branch remains one, and is foreseen */
 #else
 #define PREFETCH(address) ((void)(address))
 #define PREFETCH_FAR(address) ((void)(address))
-#define KEEP_CALLS() ((void)0)
+#define KEEP_BRANCH() ((void)0)
 #endif
 #endif
 #ifndef INLINED /* where each caller's constants are to be seen */
@@ -228,6 +227,20 @@ static inline void NAME(weighted_rows)(const REAL *w, const REAL *c, ptrdiff_t m
     }
 }
 
+/* over half of the lanes, as wide as what reads them next: w ← keep w + Σ_i c_i x_i for some rows */
+INLINED void NAME(add_half)(REAL *w, REAL keep, const REAL *c, const REAL *const *x, int rows, ptrdiff_t j) {
+#if defined(__GNUC__)
+    half sum = keep * *(half *)(w + j);
+    UNROLL for (int i = 0; i < rows; i++) sum += c[i] * *(const half *)(x[i] + j);
+    *(half *)(w + j) = sum;
+#else
+    for (ptrdiff_t stop = j + LANES / 2; j < stop; j++) {
+        w[j] *= keep;
+        for (int i = 0; i < rows; i++) w[j] += c[i] * x[i][j];
+    }
+#endif
+}
+
 /* w_k ← w_k + factor c_k x for the m rows of w, each of n numbers: for short rows, of which x stays in registers */
 static inline void NAME(add_to_rows)(REAL *w, const REAL *c, REAL factor, const REAL *x, ptrdiff_t m, ptrdiff_t n) {
     ptrdiff_t j = 0;
@@ -235,12 +248,13 @@ static inline void NAME(add_to_rows)(REAL *w, const REAL *c, REAL factor, const 
         for (ptrdiff_t k = 0; k < m; k++)
             for (ptrdiff_t p = 0; p < LANES; p += PER)
                 *(part *)(w + k * n + j + p) += factor * c[k] * *(const part *)(x + j + p);
-#if defined(__GNUC__)
-    if (LANES == 8 && n - j >= 4) {
-        for (ptrdiff_t k = 0; k < m; k++) *(four *)(w + k * n + j) += factor * c[k] * *(const four *)(x + j);
-        j += 4;
+    if (n - j >= LANES / 2) {
+        for (ptrdiff_t k = 0; k < m; k++) {
+            const REAL c_k = factor * c[k];
+            NAME(add_half)(w + k * n, 1, &c_k, &x, 1, j);
+        }
+        j += LANES / 2;
     }
-#endif
     for (; j < n; j++)
         for (ptrdiff_t k = 0; k < m; k++) w[k * n + j] += factor * c[k] * x[j];
 }
@@ -255,27 +269,11 @@ static inline void NAME(add_scaled)(REAL *w, REAL c, const REAL *x, ptrdiff_t n)
     }
     for (; j + LANES <= n; j += LANES)
         for (ptrdiff_t k = 0; k < LANES; k += PER) *(part *)(w + j + k) += c * *(const part *)(x + j + k);
-#if defined(__GNUC__)
-    if (LANES == 8 && n - j >= 4) {
-        *(four *)(w + j) += c * *(const four *)(x + j);
-        j += 4;
+    if (n - j >= LANES / 2) {
+        NAME(add_half)(w, 1, &c, &x, 1, j);
+        j += LANES / 2;
     }
-#endif
     for (; j < n; j++) w[j] += c * x[j];
-}
-
-/* over half of the lanes, as wide as what reads them next: w ← keep w + Σ_i c_i x_i for some rows */
-INLINED void NAME(add_half)(REAL *w, REAL keep, const REAL *c, const REAL *const *x, int rows, ptrdiff_t j) {
-#if defined(__GNUC__)
-    half sum = keep * *(half *)(w + j);
-    UNROLL for (int i = 0; i < rows; i++) sum += c[i] * *(const half *)(x[i] + j);
-    *(half *)(w + j) = sum;
-#else
-    for (ptrdiff_t stop = j + LANES / 2; j < stop; j++) {
-        w[j] *= keep;
-        for (int i = 0; i < rows; i++) w[j] += c[i] * x[i][j];
-    }
-#endif
 }
 
 #include "_blocks.h"

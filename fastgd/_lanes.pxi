@@ -82,8 +82,6 @@ cdef extern from *:
                             Py_ssize_t ahead) noexcept nogil
     float add_then_dot_f32(float* w, float c, const float* x, const float* next, Py_ssize_t n,
                            Py_ssize_t ahead) noexcept nogil
-    void add_together_f64(double* w, const double* c, const double** z, Py_ssize_t n) noexcept nogil
-    void add_together_f32(float* w, const float* c, const float** z, Py_ssize_t n) noexcept nogil
     void block_dots_f64(const double* w, const double* v, const double** x, Py_ssize_t n, double* m,
                         double* q) noexcept nogil
     void block_dots_f32(const float* w, const float* v, const float** x, Py_ssize_t n, float* m,
@@ -122,7 +120,7 @@ cdef extern from *:
     void scatter_scaled_f32_i64(float* w, float c, const float* x, const int64_t* columns, Py_ssize_t n) noexcept nogil
     void PREFETCH(const void* address) noexcept nogil
     void PREFETCH_FAR(const void* address) noexcept nogil
-    void KEEP_CALLS() noexcept nogil
+    void KEEP_BRANCH() noexcept nogil
     enum:
         TOGETHER
         TOGETHER_PAIRS
@@ -235,14 +233,6 @@ cdef inline floating add_then_dot(floating* w, floating c, const floating* x, co
         return add_then_dot_f64(w, c, x, next, n, ahead)
     else:
         return add_then_dot_f32(w, c, x, next, n, ahead)
-
-
-cdef inline void add_together(floating* w, const floating* c, const floating** z, Py_ssize_t n) noexcept nogil:
-    # w ← w + Σ_i c_i z_i
-    if floating is double:
-        add_together_f64(w, c, z, n)
-    else:
-        add_together_f32(w, c, z, n)
 
 
 cdef inline void block_dots(const floating* w, const floating* v, const floating** x, Py_ssize_t n, floating* m_out,

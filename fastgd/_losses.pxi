@@ -124,19 +124,30 @@ cdef inline floating tweedie(floating y, floating t, double p, floating* slope_o
 
 # ------------------------------------------------------------------------ targets are 0 and 1; s = 2t − 1 is −1 and +1
 
-cdef inline floating log_loss(floating y, floating t, Py_ssize_t point, floating* slope_out) noexcept nogil:
-    # C = max(y, 0) − t y + log(1 + e^−|y|), slope σ(y) − t. With s = 1 − t where y ≥ 0, else −t, these are
-    # s y + F(|y|) and s ∓ f(|y|), in which nothing cancels where a sure answer is right
-    cdef floating s, f, F
+cdef floating log_loss_afar(floating y, floating t, floating* slope_out) noexcept nogil:
+    # log_loss beyond the table of the logistic curve
+    cdef double e = exponential(-fabs(<double>y)), side = copysign(1, <double>y)
+    cdef floating s = (y >= 0) - t
+    slope_out[0] = s - <floating>(side * (e / (1 + e)))
+    return s * y + <floating>log_of_one_plus(e)
+
+
+cdef inline floating log_loss(floating z, floating t, Point near, floating* slope_out) noexcept nogil:
+    # C = max(y, 0) − t y + log(1 + e^−|y|), slope σ(y) − t, of y = p + z. With s = [p ≥ 0] − t these are s y + H(y) and
+    # s + h(y) (see logistic_curve), in which nothing cancels where a sure answer is right
+    cdef floating reach = <floating>(1.0 / PER_UNIT), y = <floating>near.y + z, s, H
+    if not -reach <= z <= reach:                            # another point is nearer, or y is far or not a number
+        if not -SPAN <= y <= SPAN:
+            return log_loss_afar(y, t, slope_out)
+        near = point_near(y)
+        z = y - <floating>near.y
     if floating is double:
-        s = (0.5 + copysign(0.5, y)) - t
-        f = logistic_tail(fabs(y), point, &F)
-        slope_out[0] = s - copysign(f, y)
+        s = (0.5 + copysign(0.5, near.y)) - t
+        slope_out[0] = logistic_curve(z, near.at, s, &H)
     else:
-        s = (<floating>0.5 + copysignf(0.5, y)) - t
-        f = logistic_tail_single(fabsf(y), point, &F)
-        slope_out[0] = s - copysignf(f, y)
-    return s * y + F
+        s = (<floating>0.5 + copysignf(0.5, <floating>near.y)) - t
+        slope_out[0] = logistic_curve_single(z, near.at, s, &H)
+    return s * y + H
 
 
 cdef inline floating hinge(floating y, floating t, floating threshold, floating* slope_out) noexcept nogil:
@@ -235,22 +246,28 @@ cdef floating other_loss(const Loss* loss, floating y, floating t, floating* slo
         return c_function(loss, y, t, slope_out)
 
 
-cdef inline Py_ssize_t known_of(const Loss* loss, floating y) noexcept nogil:
-    # what is known of y's loss where y is known roughly
-    return point_near(fabs(<double>y)) if loss.code == LOG_LOSS else 0
+cdef inline Point point_of(const Loss* loss, floating y) noexcept nogil:
+    # a point near y about which the loss is tabulated, else 0
+    cdef Point origin = [0, 0]
+    return point_near(y) if loss.code == LOG_LOSS else origin
 
 
-cdef inline floating loss_of_output(const Loss* loss, floating y, floating t, Py_ssize_t known,
-                                    floating* slope_out) noexcept nogil:
-    # the most usual are written in place, so that a block of rows keeps its registers; the others are called. `known`
-    # is known_of a y not far from this
+cdef inline floating loss_beside(const Loss* loss, Point near, floating z, floating t,
+                                 floating* slope_out) noexcept nogil:
+    # the loss of y = p + z, with p = point_of a y not far from this. The most usual are written in place, so that a
+    # block of rows keeps its registers; the others are called
     if loss.code <= SQUARED_ERROR:
-        return half_square(y, t, slope_out)
+        return half_square(z, t, slope_out)
     if loss.code == LOG_LOSS:
-        return log_loss(y, t, known, slope_out)
+        return log_loss(z, t, near, slope_out)
     if loss.code == HINGE:
-        return hinge(y, t, <floating>loss.parameter, slope_out)
-    return other_loss(loss, y, t, slope_out)
+        return hinge(z, t, <floating>loss.parameter, slope_out)
+    return other_loss(loss, z, t, slope_out)
+
+
+cdef inline floating loss_of_output(const Loss* loss, floating y, floating t, floating* slope_out) noexcept nogil:
+    cdef Point near = point_of(loss, y)
+    return loss_beside(loss, near, y - <floating>near.y, t, slope_out)
 
 
 cdef inline double loss_of_row(const Loss* loss, const floating* y, const floating* t, Py_ssize_t columns, Py_ssize_t K,
@@ -262,5 +279,5 @@ cdef inline double loss_of_row(const Loss* loss, const floating* y, const floati
     if loss.code == CROSS_ENTROPY:
         return cross_entropy(y, t, columns, K, slope_out)
     for k in range(K):
-        total += <double>loss_of_output(loss, y[k], t[k], known_of(loss, y[k]), &slope_out[k]) + 0 * <double>y[k]
+        total += <double>loss_of_output(loss, y[k], t[k], &slope_out[k]) + 0 * <double>y[k]
     return total * loss.scale

@@ -9,6 +9,11 @@ cdef union Bits:
     uint64_t bits
 
 
+cdef union SingleBits:
+    float number
+    uint32_t bits
+
+
 cdef inline double split_exponential(double x, double tail, double* power_out) noexcept nogil:
     # e^(x + tail) = 2^k (1 + p) with k = round(x / ln 2): returns p = e^r − 1 by its Taylor series, |r| ≤ ln 2 / 2, and
     # writes 2^k. For −708 ≤ x ≤ 709 and a tail that is small beside 1; there is no branch, so that loops stay straight.
@@ -103,87 +108,86 @@ cdef inline double power(double x, double y) noexcept nogil:
     return 0 if product < -708 else scale + scale * p
 
 
-# -------------------------------------------------------------------------------------------------------- logistic tail
-# f(x) = σ(−x) = 1 / (1 + e^x) and F(x) = log(1 + e^−x) for x ≥ 0, by their Taylor series about one of many points: a
-# sample's step waits for f, and this is half as long a chain as an exponential and a division. The point may be chosen
-# before x is known to the last, which takes another part away.
+# ------------------------------------------------------------------------------------------------------ logistic curve
+# h(y) = σ(y) − [p ≥ 0], and H(y) = log(1 + e^∓y) for p ≥ 0 and p < 0, whose slope it is, by their Taylor series about a
+# point p near y. A sample's step waits for h, and this is a third of the chain of an exponential and a division: the
+# point may be chosen before y is known to the last, so that the step waits for the series alone. On either side h keeps
+# its digits where it is almost 0.
 
 cdef enum:
-    TERMS = 8                               # in double: |x − point| ≤ 1/32, and 32^−8 / 8! is 2.3e-17
+    TERMS = 8                               # in double: |y − p| ≤ 1/32, and 32^−8 / 8! is 2.3e-17
     TERMS_SINGLE = 4                        # 32^−4 / 4! is 4e-8
     PER_UNIT = 32
-    SPAN = 40                               # beyond it e^−x is less than weights keep, so that few go there
-    POINTS = PER_UNIT * SPAN + 1
+    SPAN = 40                               # beyond it e^−|y| is less than weights keep, so that few go there
+    MIDDLE = PER_UNIT * SPAN                # the point 0
+    POINTS = 2 * MIDDLE + 1
 
-cdef double[POINTS * TERMS] tails           # about each point the terms of f, and F itself
-cdef double[POINTS] tail_sums
-cdef float[POINTS * TERMS_SINGLE] tails_single
-cdef float[POINTS] tail_sums_single
+cdef double[POINTS * TERMS] curves          # about each point the terms of h, and H itself
+cdef double[POINTS] curve_sums
+cdef float[POINTS * TERMS_SINGLE] curves_single
+cdef float[POINTS] curve_sums_single
 
 
-cdef void tabulate_tails() noexcept:
-    # f′ = −f (1 − f), hence (n + 1) c_{n+1} = Σ_i c_i c_{n−i} − c_n
+cdef struct Point:
+    Py_ssize_t at                           # its number
+    double y
+
+
+cdef void tabulate_curves() noexcept:
+    # h′ = σ (1 − σ) is −h − h² right of 0, else h − h²; hence (n + 1) c_{n+1} = ∓c_n − Σ_i c_i c_{n−i}
     cdef Py_ssize_t k, n, i
-    cdef double e, change
+    cdef double e, change, side
     cdef double* c
     for k in range(POINTS):
-        c, e = tails + k * TERMS, exponential(-<double>k / PER_UNIT)
-        c[0], tail_sums[k] = e / (1 + e), log_of_one_plus(e)
+        side = 1 if k >= MIDDLE else -1
+        c, e = curves + k * TERMS, exponential(-side * <double>(k - MIDDLE) / PER_UNIT)
+        c[0], curve_sums[k] = -side * e / (1 + e), log_of_one_plus(e)
         for n in range(TERMS - 1):
-            change = -c[n]
+            change = -side * c[n]
             for i in range(n + 1):
-                change += c[i] * c[n - i]
+                change -= c[i] * c[n - i]
             c[n + 1] = change / (n + 1)
         for n in range(TERMS_SINGLE):
-            tails_single[k * TERMS_SINGLE + n] = <float>c[n]
-        tail_sums_single[k] = <float>tail_sums[k]
+            curves_single[k * TERMS_SINGLE + n] = <float>c[n]
+        curve_sums_single[k] = <float>curve_sums[k]
 
 
-tabulate_tails()
+tabulate_curves()
 
 
-cdef double far_tail(double x, double* integral_out) noexcept nogil:
-    cdef double e = exponential(-x)
-    integral_out[0] = log_of_one_plus(e)
-    return e / (1 + e)
-
-
-cdef inline Py_ssize_t point_near(double x) noexcept nogil:
-    # the point nearest to x ≥ 0; where there is none, some point
+cdef inline Point point_near(floating y) noexcept nogil:
+    # the nearest to y; where there is none, 0. The last bit of what is shifted is 1 / PER_UNIT
+    cdef floating near = y if -SPAN <= y <= SPAN else 0
+    cdef double shift = 211106232532992.0 + SPAN                    # 1.5 · 2^47
+    cdef float shift_single = 393216.0 + SPAN                       # 1.5 · 2^18
     cdef Bits shifted
-    shifted.number = x * PER_UNIT + 6755399441055744.0                  # 1.5 · 2^52 + k: its last bits are k
-    return <Py_ssize_t>(shifted.bits & 2047) if x <= SPAN else 0
+    cdef SingleBits shifted_single
+    cdef Point point
+    if floating is double:
+        shifted.number = near + shift
+        point.at, point.y = <Py_ssize_t>(shifted.bits & 4095), shifted.number - shift
+    else:
+        shifted_single.number = near + shift_single
+        point.at, point.y = <Py_ssize_t>(shifted_single.bits & 4095), shifted_single.number - shift_single
+    return point
 
 
-cdef inline double logistic_tail(double x, Py_ssize_t point, double* integral_out) noexcept nogil:
-    # f(x), and F(x), which is F at the point less the integral of f from there
-    cdef double z = x - point * (1.0 / PER_UNIT), zz
-    cdef const double* c
-    if not -1.0 / PER_UNIT <= z <= 1.0 / PER_UNIT:          # it is another point, or x is far or not a number
-        if not x <= SPAN:
-            return far_tail(x, integral_out)
-        point = point_near(x)
-        z = x - point * (1.0 / PER_UNIT)
-    c, zz = tails + TERMS * point, z * z
-    integral_out[0] = tail_sums[point] - z * ((c[0] + z * (c[1] * 0.5)) + zz * (
+cdef inline double logistic_curve(double z, Py_ssize_t at, double start, double* integral_out) noexcept nogil:
+    # start + h(p + z), and H(p + z), which is H(p) and the integral of h from there, for |z| ≤ 1 / PER_UNIT
+    cdef const double* c = curves + TERMS * at
+    cdef double zz = z * z, h
+    h = ((((start + c[0]) + z * c[1]) + zz * (c[2] + z * c[3]))
+         + (zz * zz) * ((c[4] + z * c[5]) + zz * (c[6] + z * c[7])))
+    integral_out[0] = curve_sums[at] + z * ((c[0] + z * (c[1] * 0.5)) + zz * (
         (c[2] * (1.0 / 3) + z * (c[3] * 0.25))
         + zz * ((c[4] * 0.2 + z * (c[5] * (1.0 / 6))) + zz * (c[6] * (1.0 / 7) + z * (c[7] * 0.125)))))
-    return ((c[0] + z * c[1]) + zz * (c[2] + z * c[3])) + (zz * zz) * ((c[4] + z * c[5]) + zz * (c[6] + z * c[7]))
+    return h
 
 
-cdef inline float logistic_tail_single(float x, Py_ssize_t point, float* integral_out) noexcept nogil:
+cdef inline float logistic_curve_single(float z, Py_ssize_t at, float start, float* integral_out) noexcept nogil:
     # the same in single precision
-    cdef float z = x - <float>point * <float>(1.0 / PER_UNIT)
-    cdef const float* c
-    cdef double far
-    if not <float>(-1.0 / PER_UNIT) <= z <= <float>(1.0 / PER_UNIT):
-        if not x <= <float>SPAN:
-            z = <float>far_tail(<double>x, &far)
-            integral_out[0] = <float>far
-            return z
-        point = point_near(<double>x)
-        z = x - <float>point * <float>(1.0 / PER_UNIT)
-    c = tails_single + TERMS_SINGLE * point
-    integral_out[0] = tail_sums_single[point] - z * ((c[0] + z * (c[1] * <float>0.5))
-                                                     + (z * z) * (c[2] * <float>(1.0 / 3) + z * (c[3] * <float>0.25)))
-    return (c[0] + z * c[1]) + (z * z) * (c[2] + z * c[3])
+    cdef const float* c = curves_single + TERMS_SINGLE * at
+    cdef float h = ((start + c[0]) + z * c[1]) + (z * z) * (c[2] + z * c[3])
+    integral_out[0] = curve_sums_single[at] + z * ((c[0] + z * (c[1] * <float>0.5))
+                                                   + (z * z) * (c[2] * <float>(1.0 / 3) + z * (c[3] * <float>0.25)))
+    return h

@@ -37,7 +37,7 @@ cdef Py_ssize_t make_pass(Run* run, floating* params, floating* state, floating*
                           Py_ssize_t start, Py_ssize_t stop, bint close, bint by_rows,
                           floating* path_out) noexcept nogil:
     # returns −1, or the place of a row that was not finite; unless `by_rows`, perhaps of a later one
-    cdef Py_ssize_t size = run.net.size, reached = start, end = stop if by_rows else start, finite
+    cdef Py_ssize_t size = run.net.size, reached = start, end = start, finite
     cdef floating* deltas = outputs + run.net.units
     open_lazy(run, params, state)
     measure(run, params)

@@ -13,7 +13,7 @@ cdef int read_rules(Rules* rules, tuple given) except -1:
 cdef inline floating limited(floating slope, floating limit) noexcept nogil:
     # a slope that is not a number stays so; a branch that is hardly ever taken keeps no one waiting
     if slope > limit or slope < -limit:
-        KEEP_CALLS()
+        KEEP_BRANCH()
         return limit if slope > <floating>0 else -limit
     return slope
 

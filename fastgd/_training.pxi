@@ -211,7 +211,7 @@ cdef inline void be_aggressive(Run* run, const floating* x, const Columns* at, c
     cdef floating ignored
     cdef Py_ssize_t k
     for k in range(run.net.sizes[1]):
-        value = run.loss.scale * <double>loss_of_output(&run.loss, y[k], t[k], known_of(&run.loss, y[k]), &ignored)
+        value = run.loss.scale * <double>loss_of_output(&run.loss, y[k], t[k], &ignored)
         slope[k] = aggressive(&run.method, value, slope[k], squared)
 
 

@@ -1,0 +1,104 @@
+# ---------------------------------------------------------------------------------------------------------- reading
+# How the rows of a pass are read where several are at hand, and what comes later is asked for.
+
+cdef enum:
+    ROWS = 2 * BLOCK            # at once in networks whose weights leave the first level of cache, else BLOCK
+    SWEPT_FROM_BYTES = 2560     # from which and up to which rows from the caches are taken one by one: two of them and
+    SWEPT_BYTES = 10922         # the weights fit into the first level
+    FAR_BYTES = 1 << 24         # of an X that comes from memory
+    APART_FROM_BYTES = 512      # from which and up to which its rows, in order, are multiplied and added in two passes:
+    APART_BYTES = 16384         # the hardware foresees one stream better than several,
+    FORESEEN_BYTES = 2048       # and from here on without help
+    NEAR_AHEAD_BYTES = 2048     # how far ahead rows in order are asked for into the first level of cache,
+    FAR_AHEAD_BYTES = 8192      # and into the second
+    SHORT_BYTES = 512           # of rows from afar in random order of which many are asked for, into the second level:
+    MANY_AHEAD = 24             # so many, of longer ones
+    FEW_AHEAD = 12
+
+
+cdef struct Block:
+    Py_ssize_t[ROWS] row
+    Py_ssize_t[ROWS] behind         # the place behind each row in the order
+    double[ROWS] weight
+
+
+cdef struct Reading:        # how the rows of a pass are read
+    Py_ssize_t at_once      # TOGETHER, or 1 where they are swept or apart
+    bint apart              # multiplied and added in two passes
+    bint shuffled           # from afar in random order: waiting for them would take longer than the steps
+    bint far                # from memory in order
+    bint foreseen           # by the hardware
+
+
+cdef inline Reading reading(const Run* run, bint shuffled) noexcept nogil:
+    cdef Py_ssize_t size = run.rows.d * run.itemsize, whole = size * run.rows.n
+    cdef Reading how
+    how.shuffled = shuffled and whole > NEAR_BYTES
+    how.apart = (size <= APART_BYTES and not how.shuffled
+                 and size >= (APART_FROM_BYTES if whole > FAR_BYTES else SWEPT_BYTES))
+    how.at_once = 1 if how.apart or SWEPT_FROM_BYTES <= size <= SWEPT_BYTES and not how.shuffled else TOGETHER
+    how.far, how.foreseen = whole > FAR_BYTES, size >= FORESEEN_BYTES
+    return how
+
+
+cdef inline void ask_for_target(const Run* run, const floating* T, const floating* weights,
+                                Py_ssize_t row) noexcept nogil:
+    PREFETCH_FAR(T + row)
+    if weights != NULL:
+        PREFETCH_FAR(weights + row)
+    if run.rules.squares != NULL:
+        PREFETCH_FAR(run.rules.squares + row)
+
+
+cdef inline bint next_rows(const Run* run, Block* block, Py_ssize_t size, const floating* weights,
+                           const int64_t* order, Py_ssize_t place, Py_ssize_t stop) noexcept nogil:
+    # the next rows that are to be visited; False if there are fewer than `size` of them
+    cdef Py_ssize_t count = 0, row
+    if place + size > stop:
+        return False
+    if weights == NULL:
+        for count in range(size):
+            block.row[count] = order[place + count] if order != NULL else place + count
+            block.behind[count], block.weight[count] = place + count + 1, 1
+        return True
+    while count < size and place < stop:
+        row = order[place] if order != NULL else place
+        place += 1
+        block.row[count], block.behind[count], block.weight[count] = row, place, weights[row]
+        count += block.weight[count] != 0 or run.rules.visit_zero_weight
+    return count == size
+
+
+cdef inline void move_then_multiply(const Run* run, const Reading* how, floating* w, const floating* a,
+                                    const floating** before, const floating** x, Py_ssize_t size, const floating* X,
+                                    const floating* T, const floating* weights, const int64_t* order, Py_ssize_t place,
+                                    Py_ssize_t stop, floating* m_out, floating* g_out) noexcept nogil:
+    # w ← w + Σ_i a_i x_i over the rows of the block before, then m and g of this one, while others are asked for
+    cdef Py_ssize_t k, row, d = run.rows.d, ahead, stride = 0
+    cdef const char* near_rows[TOGETHER]
+    cdef const char* far_rows[TOGETHER]
+    cdef const char** near = NULL
+    cdef const char** far = NULL
+    if size == 1 and how.apart:
+        m_out[0] = add_then_dot(w, a[0], before[0], x[0], d, 0 if how.foreseen else FAR_AHEAD_BYTES)
+        return
+    if size == 1:
+        m_out[0] = row_sweep(w, a[0], before[0], x[0], d)
+        return
+    if order == NULL:
+        for k in range(TOGETHER):
+            near_rows[k] = <const char*>x[0] + k * LINE_BYTES + NEAR_AHEAD_BYTES
+            far_rows[k] = <const char*>x[0] + k * LINE_BYTES + FAR_AHEAD_BYTES
+        near, far, stride = near_rows, far_rows if how.far else NULL, TOGETHER * LINE_BYTES
+    elif how.shuffled:
+        ahead = MANY_AHEAD if d * run.itemsize <= SHORT_BYTES else FEW_AHEAD
+        for k in range(TOGETHER):
+            row = order[min(place + k, stop - 1)]
+            near_rows[k] = <const char*>(X + row * d)
+            PREFETCH(X + (row + 1) * d - 1)             # it may end in one more line
+            row = order[min(place + ahead + k, stop - 1)]
+            far_rows[k] = <const char*>(X + row * d)
+            PREFETCH_FAR(X + (row + 1) * d - 1)
+            ask_for_target(run, T, weights, row)
+        near, far, stride = near_rows, far_rows, LINE_BYTES
+    move_and_sum(w, a, before, x, d, m_out, g_out, near, far, stride)
