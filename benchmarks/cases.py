@@ -24,6 +24,7 @@ NETWORKS = "networks, per sample"
 SPARSE = "sparse rows"
 ADAPTIVE = "adaptive optimizers, dense"
 FITS = "estimators, fit"
+SMALL_FITS = "estimators, small fits"
 SINGLE_ROWS = "estimators, one row a call"
 PEAK = "multiplications and additions at peak"
 

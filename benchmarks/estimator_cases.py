@@ -53,10 +53,11 @@ class FitCase(EstimatorCase):
 
     unit: ClassVar[tuple[str, float]] = ("ms a fit", 1e-3)
     rounds: ClassVar[int] = 5
+    fits: ClassVar[int] = 1
 
     @property
     def samples(self) -> int:
-        return 1
+        return self.fits
 
     @property
     def tolerance(self) -> float:
@@ -67,6 +68,19 @@ class FitCase(EstimatorCase):
     @property
     def settings(self) -> dict[str, Any]:
         return super().settings | ({"tol": None, "max_iter": 10} if self.nonzeros else {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallFitCase(FitCase):
+    """The same of few rows, as in a search over settings: what must not cost is all but the steps."""
+
+    unit: ClassVar[tuple[str, float]] = ("µs a fit", 1e-6)
+    rounds: ClassVar[int] = 9
+    fits: ClassVar[int] = 50
+
+    @property
+    def name(self) -> str:
+        return f"{super().name}, {self.rows} rows"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,15 +15,17 @@ from benchmarks.estimator_cases import FitCase, RowCase
 
 
 class Fit:
-    """``fit`` of a new estimator."""
+    """``fit`` of a new estimator, as often as the case says."""
 
     library: ClassVar[Any]
 
     def __init__(self, case: FitCase) -> None:
         self.new, self.settings, self.data = getattr(self.library, case.estimator), case.settings, case.data()
+        self.fits = case.fits
 
     def __call__(self) -> None:
-        self.model = self.new(**self.settings).fit(*self.data)
+        for _ in range(self.fits):
+            self.model = self.new(**self.settings).fit(*self.data)
 
     def weights(self) -> Array:
         return np.append(self.model.coef_, self.model.intercept_)

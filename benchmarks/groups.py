@@ -34,6 +34,7 @@ ADAPTERS: dict[str, dict[str, type[Adapter]]] = {
         READING: limits.Reading,
     },
     cases.FITS: {"fastgd": estimators.OurFit, "scikit-learn": estimators.TheirFit},
+    cases.SMALL_FITS: {"fastgd": estimators.OurFit, "scikit-learn": estimators.TheirFit},
     cases.SINGLE_ROWS: {"fastgd": estimators.OurRows, "scikit-learn": estimators.TheirRows},
     cases.PEAK: {PRODUCT: limits.Product},
 }  # fmt: skip

@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks import cases
 from benchmarks.cases import AdaptiveCase, Case, LinearCase, NetworkCase, OutputsCase, PeakCase, SparseCase
-from benchmarks.estimator_cases import FitCase, RowCase
+from benchmarks.estimator_cases import FitCase, RowCase, SmallFitCase
 
 DTYPES = ("float64", "float32")
 
@@ -89,6 +89,11 @@ CASES: list[Case] = [
         FitCase(group=cases.FITS, estimator=estimator, dtype=dtype, rows=100_000, features=10_000, nonzeros=50)
         for estimator in ("SGDClassifier", "SGDRegressor")
         for dtype in DTYPES
+    ),
+    *(
+        SmallFitCase(group=cases.SMALL_FITS, estimator=estimator, dtype="float64", rows=rows, features=features)
+        for estimator in ("SGDClassifier", "SGDRegressor")
+        for rows, features in ((100, 4), (200, 8), (500, 32))
     ),
     *(
         RowCase(

@@ -111,6 +111,37 @@ class Hold:
     def __enter__(self) -> None: ...
     def __exit__(self, *exception: object) -> None: ...
 
+class Pass:
+    def __init__(
+        self,
+        params: _Array,
+        state: _Array | None,
+        paid: _Float64 | None,
+        gradient: _Array,
+        work: _Array,
+        counters: _Int64,
+        totals: _Float64,
+        X: _Array,
+        indices: _Array | None,
+        indptr: _Array | None,
+        T: _Array,
+        weights: _Array | None,
+        net: _Net,
+        loss: _Loss,
+        method: _Method,
+        batch_size: int,
+        squares: _Float64 | None = None,
+    ) -> None: ...
+    def visit(
+        self,
+        order: _Int64 | None,
+        start: int,
+        stop: int,
+        close: bool = False,
+        trace_out: _Float64 | None = None,
+        path_out: _Array | None = None,
+    ) -> int: ...
+
 class OneSample:
     def __init__(
         self,

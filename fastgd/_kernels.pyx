@@ -48,121 +48,14 @@ include "_one_sample.pxi"
 BLOCK_ROWS = ROWS       # that are taken together, at most
 
 
-# ------------------------------------------------------------------------------------------------------ what is given
-
-cdef int read_rows(Rows* rows, Py_ssize_t d, indices, indptr) except -1:
-    # the buffers must outlive it
-    rows.d, rows.indices, rows.indptr = d, NULL, NULL
-    if indices is not None:
-        rows.indices, rows.indptr = address(indices), address(indptr)
-        rows.wide = indices.itemsize == 8
-    return 0
-
-
-cdef int read_loss(Loss* loss, tuple given) except -1:
-    # from (code, parameter, scale, address of a C function or 0)
-    cdef size_t function = given[3]
-    loss.code, loss.parameter, loss.scale = given[:3]
-    loss.function = <double (*)(double, double, double*) noexcept nogil>function
-    return 0
-
-
-cdef int read_method(Run* run, tuple given) except -1:
-    # from (optimizer, schedule, decay, debt, average, clip_value, clip_norm, slots, rules): see codes.method_numbers
-    cdef Method* method = &run.method
-    cdef const double[::1] rates, lr_factors, decays
-    cdef int i
-    method.optimizer, method.lr = given[0][:2]
-    method.schedule = given[1][0]
-    for i in range(4):
-        method.numbers[i] = given[0][2][i]
-    for i in range(2):
-        method.schedule_numbers[i] = given[1][1][i]
-    method.rates = NULL
-    if given[1][2] is not None:
-        rates = given[1][2]
-        method.rates = &rates[0]
-    method.lr_factors = method.decays = NULL
-    if given[0][3] is not None:
-        lr_factors = given[0][3]
-        method.lr_factors = &lr_factors[0]
-    if given[0][4] is not None:
-        decays = given[0][4]
-        method.decays = &decays[0]
-    method.decay, method.bias_decay, method.clamp = given[2]
-    method.debt, method.bias_debt = given[3]
-    method.average, method.clip_value, method.clip_norm = given[4:7]
-    run.slots = given[7] + (method.average > 0)
-    run.mean = given[7] if method.average > 0 else -1
-    run.paid = NULL
-    read_rules(&run.rules, given[8])
-    return 0
-
-
 # ----------------------------------------------------------------------------------------------------------- passes
 
-def train_pass(
-    floating[::1] params not None,              # (P,) changed in place
-    floating[::1] state,                        # (slots · P,) of the optimizer, and the mean, or None
-    double[::1] paid,                           # (2P,) what was paid of an L1 penalty, and room for a copy, or None
-    floating[::1] gradient not None,            # (P,) sum over the open batch
-    floating[::1] work not None,                # scratch: see engine.work_size
-    int64_t[::1] counters not None,             # (5,) epoch, position, updates, rows in the open batch, averaged
-    double[::1] totals not None,                # (9,) loss and weight of the epoch, the same of the open batch, debt, …
-    const floating[::1] X not None,             # (n · d,) or, of a CSR matrix, (non-zeros,)
-    indices,                                    # (non-zeros,) int32 or int64, or None
-    indptr,                                     # (n + 1,) of the same kind, or None
-    const floating[:, ::1] T not None,          # (n, K), or (n, 1) class indices
-    const floating[::1] weights,                # (n,) or None for ones
-    const int64_t[::1] order,                   # (≥ stop,) rows in the order of their visits, or None for 0, 1, 2, …
-    Py_ssize_t start,
-    Py_ssize_t stop,
-    tuple net not None,                         # sizes, activation codes, their parameters, bias
-    tuple loss not None,                        # code, parameter, scale, address
-    tuple method not None,                      # see codes.method_numbers
-    Py_ssize_t batch_size,
-    bint close,                                 # make the update of a batch that is open at the end
-    double[:, ::1] trace_out,                   # (updates, 2) or None
-    floating[:, ::1] path_out,                  # (updates, P) or None
-    const double[::1] squares=None,             # (n,) ‖x‖² of the rows, where Rules ask for the objective
-):
+def train_pass(params, state, paid, gradient, work, counters, totals, X, indices, indptr, T, weights, order,
+               Py_ssize_t start, Py_ssize_t stop, tuple net not None, tuple loss not None, tuple method not None,
+               Py_ssize_t batch_size, bint close, trace_out, path_out, squares=None):
     """Visit the rows ``order[start:stop]``; return −1, or the place of a row that is not finite, all undone."""
-    cdef const floating* x_or_null = NULL       # a CSR matrix may have no non-zeros
-    cdef const floating* weights_or_null = NULL
-    cdef const int64_t* order_or_null = NULL
-    cdef floating* state_or_null = NULL
-    cdef floating* path_or_null = NULL
-    cdef Run run
-    cdef Py_ssize_t bad
-    read_net(&run.net, net)
-    read_rows(&run.rows, run.net.sizes[0], indices, indptr)
-    run.rows.n = T.shape[0]
-    read_loss(&run.loss, loss)
-    read_method(&run, method)
-    if X.shape[0] > 0:
-        x_or_null = &X[0]
-    if weights is not None:
-        weights_or_null = &weights[0]
-    if order is not None:
-        order_or_null = &order[0]
-    if state is not None and state.shape[0] > 0:
-        state_or_null = &state[0]
-    if path_out is not None:
-        path_or_null = &path_out[0, 0]
-    run.itemsize, run.columns, run.batch_size = sizeof(floating), T.shape[1], batch_size
-    run.counters, run.totals = &counters[0], &totals[0]
-    run.trace = NULL if trace_out is None else &trace_out[0, 0]
-    if paid is not None:
-        run.paid = &paid[0]
-    if squares is not None:
-        run.rules.squares = &squares[0]
-    plan(&run)
-    with nogil:
-        bad = train_rows(&run, &params[0], state_or_null, &gradient[0], &work[0], x_or_null, &T[0, 0],
-                         weights_or_null, order_or_null, start, stop, close, path_or_null)
-        if bad < 0:
-            counters[1] += stop - start
-    return bad
+    given = (params, state, paid, gradient, work, counters, totals, X, indices, indptr, T, weights)
+    return Pass(*given, net, loss, method, batch_size, squares).visit(order, start, stop, close, trace_out, path_out)
 
 
 def predict_pass(const floating[::1] params not None, floating[::1] work not None, const floating[::1] X not None,

@@ -15,42 +15,24 @@ cdef class Hold:
         self.holder = None
 
 
-cdef class OneSample:
-    """Updates on one sample at a time: holds the exported buffers of all that a step needs, so that they cannot move.
+cdef class OneSample(Pass):
+    """Updates on one sample at a time.
 
     A call takes what is plainly right and answers None to anything else, with nothing changed; the door then says
     what is wrong with it, or converts it. It keeps the interpreter's lock from its look at ``hold`` to its end, so that
     no other thread comes between.
     """
 
-    cdef tuple held
-    cdef void* params
-    cdef void* state
-    cdef void* gradient
-    cdef void* work
-    cdef Run run
-    cdef bint double_precision
     cdef bint whole                  # targets are whole numbers
     cdef double lowest, highest
     cdef object dtype
     cdef Hold hold
 
-    def __init__(self, params, state, double[::1] paid, gradient, work, int64_t[::1] counters, double[::1] totals,
-                 Py_ssize_t columns, tuple net, tuple loss, tuple method, double lowest, double highest, bint whole,
-                 Hold hold):
-        self.held = (net, loss, method, paid, *map(memoryview, (params, state, gradient, work, counters, totals)))
-        self.double_precision = params.itemsize == 8
-        self.params, self.gradient, self.work = address(params), address(gradient), address(work)
-        self.state = address(state) if state.size else NULL
-        read_net(&self.run.net, net)
-        read_rows(&self.run.rows, self.run.net.sizes[0], None, None)
-        read_loss(&self.run.loss, loss)
-        read_method(&self.run, method)
-        if paid is not None:
-            self.run.paid = &paid[0]
-        self.run.counters, self.run.totals = &counters[0], &totals[0]
-        self.run.itemsize, self.run.columns = params.itemsize, columns
-        self.run.batch_size, self.run.trace = 1, NULL
+    def __init__(self, params, state, paid, gradient, work, counters, totals, Py_ssize_t columns, tuple net, tuple loss,
+                 tuple method, double lowest, double highest, bint whole, Hold hold):
+        rows = params[:0]
+        Pass.__init__(self, params, state, paid, gradient, work, counters, totals, rows, None, None,
+                      rows.reshape(0, columns), None, net, loss, method, 1)
         plan(&self.run)
         self.lowest, self.highest, self.whole = lowest, highest, whole
         self.dtype, self.hold = params.dtype, hold
@@ -60,11 +42,6 @@ cdef class OneSample:
         if self.double_precision:
             return one_step[double](self, x, t, 0)
         return one_step[float](self, x, t, 0)
-
-
-cdef void* address(array) except NULL:
-    cdef const unsigned char[::1] octets = memoryview(array).cast("B")
-    return <void*>&octets[0]
 
 
 cdef object one_step(OneSample self, x_given, t_given, floating kind):

@@ -94,3 +94,144 @@ cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating
     if bad >= 0:
         undo(run, params, state, gradient, params_before, &before)
     return bad
+
+
+# ---------------------------------------------------------------------------------------------------- what is given
+
+cdef void* address(array) except NULL:
+    cdef const unsigned char[::1] octets = memoryview(array).cast("B")
+    return <void*>&octets[0]
+
+
+cdef int read_rows(Rows* rows, Py_ssize_t d, indices, indptr) except -1:
+    # the buffers must outlive it
+    rows.d, rows.indices, rows.indptr = d, NULL, NULL
+    if indices is not None:
+        rows.indices, rows.indptr = address(indices), address(indptr)
+        rows.wide = indices.itemsize == 8
+    return 0
+
+
+cdef int read_loss(Loss* loss, tuple given) except -1:
+    # from (code, parameter, scale, address of a C function or 0)
+    cdef size_t function = given[3]
+    loss.code, loss.parameter, loss.scale = given[:3]
+    loss.function = <double (*)(double, double, double*) noexcept nogil>function
+    return 0
+
+
+cdef int read_method(Run* run, tuple given) except -1:
+    # from (optimizer, schedule, decay, debt, average, clip_value, clip_norm, slots, rules): see codes.method_numbers
+    cdef Method* method = &run.method
+    cdef const double[::1] rates, lr_factors, decays
+    cdef int i
+    method.optimizer, method.lr = given[0][:2]
+    method.schedule = given[1][0]
+    for i in range(4):
+        method.numbers[i] = given[0][2][i]
+    for i in range(2):
+        method.schedule_numbers[i] = given[1][1][i]
+    method.rates = NULL
+    if given[1][2] is not None:
+        rates = given[1][2]
+        method.rates = &rates[0]
+    method.lr_factors = method.decays = NULL
+    if given[0][3] is not None:
+        lr_factors = given[0][3]
+        method.lr_factors = &lr_factors[0]
+    if given[0][4] is not None:
+        decays = given[0][4]
+        method.decays = &decays[0]
+    method.decay, method.bias_decay, method.clamp = given[2]
+    method.debt, method.bias_debt = given[3]
+    method.average, method.clip_value, method.clip_norm = given[4:7]
+    run.slots = given[7] + (method.average > 0)
+    run.mean = given[7] if method.average > 0 else -1
+    read_rules(&run.rules, given[8])
+    run.rules.slope_limit /= run.loss.scale
+    return 0
+
+
+cdef class Pass:
+    """Passes over the same rows by the same method: holds the exported buffers of all that they need, so that these
+    cannot move."""
+
+    cdef tuple held
+    cdef void* params
+    cdef void* state                # NULL if there is none, as are weights; a CSR matrix may have no non-zeros
+    cdef void* gradient
+    cdef void* work
+    cdef const void* X
+    cdef const void* T
+    cdef const void* weights
+    cdef bint double_precision
+    cdef Run run                    # not planned yet
+
+    def __init__(self, params not None, state, paid, gradient, work, counters, totals, X, indices, indptr, T, weights,
+                 tuple net not None, tuple loss not None, tuple method not None, Py_ssize_t batch_size, squares=None):
+        self.double_precision = params.itemsize == 8
+        if self.double_precision:
+            hold[double](self, params, state, paid, gradient, work, counters, totals, X, T, weights, squares)
+        else:
+            hold[float](self, params, state, paid, gradient, work, counters, totals, X, T, weights, squares)
+        self.held += (net, loss, method, *(memoryview(given) for given in (indices, indptr) if given is not None))
+        read_net(&self.run.net, net)
+        read_rows(&self.run.rows, self.run.net.sizes[0], indices, indptr)
+        read_loss(&self.run.loss, loss)
+        read_method(&self.run, method)
+        self.run.batch_size = batch_size
+
+    def visit(self, const int64_t[::1] order, Py_ssize_t start, Py_ssize_t stop, bint close=False, trace_out=None,
+              path_out=None):
+        """Visit the rows ``order[start:stop]``; return −1, or the place of a row that is not finite, all undone."""
+        cdef Run run = self.run
+        cdef const int64_t* places = NULL if order is None else &order[0]
+        cdef double[:, ::1] trace
+        cdef void* path = NULL
+        cdef Py_ssize_t bad
+        if trace_out is not None:
+            trace, path = trace_out, address(path_out) if path_out.size else NULL
+            run.trace = &trace[0, 0]
+        plan(&run)
+        with nogil:
+            if self.double_precision:
+                bad = make[double](self, &run, places, start, stop, close, <double*>path)
+            else:
+                bad = make[float](self, &run, places, start, stop, close, <float*>path)
+            if bad < 0:
+                run.counters[POSITION] += stop - start
+        return bad
+
+
+cdef int hold(
+    Pass self,
+    floating[::1] params,           # (P,) changed in place
+    floating[::1] state,            # (slots · P,) of the optimizer, and the mean, or None
+    double[::1] paid,               # (2P,) what was paid of an L1 penalty, and room for a copy, or None
+    floating[::1] gradient,         # (P,) sum over the open batch
+    floating[::1] work,             # scratch: see engine.work_size
+    int64_t[::1] counters,          # (5,) epoch, position, updates, rows in the open batch, averaged
+    double[::1] totals,             # (11,) loss and weight of the epoch, the same of the open batch, debt, …
+    const floating[::1] X,          # (n · d,) or, of a CSR matrix, (non-zeros,)
+    const floating[:, ::1] T,       # (n, K), or (n, 1) class indices
+    const floating[::1] weights,    # (n,) or None for ones
+    const double[::1] squares,      # (n,) ‖x‖² of the rows, where Rules ask for the objective, or None
+) except -1:
+    cdef Run* run = &self.run
+    self.held = (params, state, paid, gradient, work, counters, totals, X, T, weights, squares)
+    self.params, self.gradient, self.work, self.T = &params[0], &gradient[0], &work[0], &T[0, 0]
+    self.X = &X[0] if X.shape[0] > 0 else NULL
+    self.state = &state[0] if state is not None and state.shape[0] > 0 else NULL
+    self.weights = &weights[0] if weights is not None else NULL
+    run.itemsize, run.rows.n, run.columns = sizeof(floating), T.shape[0], T.shape[1]
+    run.counters, run.totals, run.trace = &counters[0], &totals[0], NULL
+    run.paid = &paid[0] if paid is not None else NULL
+    run.rules.squares = &squares[0] if squares is not None else NULL
+    return 0
+
+
+cdef Py_ssize_t make(Pass self, Run* run, const int64_t* order, Py_ssize_t start, Py_ssize_t stop, bint close,
+                     floating* path_out) noexcept nogil:
+    return train_rows(run, <floating*>self.params, <floating*>self.state, <floating*>self.gradient,
+                      <floating*>self.work, <const floating*>self.X, <const floating*>self.T,
+                      <const floating*>self.weights, order, start, stop, close, path_out)

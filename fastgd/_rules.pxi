@@ -6,7 +6,6 @@ cdef int read_rules(Rules* rules, tuple given) except -1:
     rules.given, rules.intercept_decay, rules.bias_pull, rules.slope_limit = given[:4]
     rules.visit_zero_weight, rules.pass_over_zeros, rules.l1_on_touched = given[4:7]
     rules.average_before_l1, rules.objective, rules.price_before_l1 = given[7:10]
-    rules.squares = NULL
     return 0
 
 

@@ -1,6 +1,7 @@
 # --------------------------------------------------------------------------------------------------------- training
 
-cdef enum:                  # places in `counters` (those of the epoch and its position are the trainer's)
+cdef enum:                  # places in `counters` (that of the epoch is the trainer's)
+    POSITION = 1            # rows of the epoch that were visited
     UPDATES = 2             # updates made so far
     OPEN = 3                # rows in the batch that is open
     AVERAGED = 4            # iterates in the mean
@@ -100,7 +101,6 @@ cdef void plan(Run* run) noexcept:
                                        or run.rules.bias_pull != 0)
     if together(run) and (run.method.decay > 0 or run.mean >= 0):
         run.lazy.kind = SCALED
-    run.rules.slope_limit /= run.loss.scale
     run.rules.price_before_l1 &= run.paid != NULL and priced(run)
 
 

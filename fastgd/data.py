@@ -7,7 +7,9 @@ is converted slice by slice, never whole. Targets and weights are small and are 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -101,7 +103,8 @@ class Slice:
 class Rows:
     """Checked rows: X (n, d) as it was given, T (n, K) or (n, 1) and weights (n,) ready for a pass.
 
-    ``squares`` (n,) are the rows' ‖x‖², once a pass has asked for them.
+    ``squares`` (n,) are the rows' ‖x‖², once a pass has asked for them. ``in_hand`` is the pass that reads the rows in
+    place, and the engine and the method that it is of, once there is one.
     """
 
     X: Array | CSR
@@ -112,8 +115,9 @@ class Rows:
     signed_labels: bool = False
     name: str = "X"
     squares: Array | None = None
+    in_hand: tuple[Any, Any, Callable[..., int] | None] = (None, None, None)
 
-    @property
+    @cached_property
     def in_place(self) -> bool:
         """Whether a pass reads X itself; otherwise each slice is converted."""
         return self.X.ready(self.dtype) if isinstance(self.X, CSR) else ready(self.X, self.dtype)
@@ -123,7 +127,7 @@ class Rows:
         """The stored values of a row of CSR, on average; None for dense rows."""
         return float(self.X.indptr[-1]) / len(self) if isinstance(self.X, CSR) else None
 
-    @property
+    @cached_property
     def mean_values(self) -> float:
         """The numbers that a row has, on average: one in each column, or those that CSR stores."""
         return float(self.X.shape[1]) if self.mean_nonzeros is None else self.mean_nonzeros
@@ -141,13 +145,17 @@ class Rows:
     def slice(self, order: Array | None, start: int, stop: int) -> Slice:
         """Return what a pass over places ``start`` to ``stop`` of the order reads, converted if it must be."""
         if self.in_place:
-            x, indices, indptr = self._ready(self.X)
+            x, indices, indptr = self._whole
             return Slice(x, self.T, self.weights, order, start, stop, indices, indptr, self.squares)
         return self.part(start, stop) if order is None else self._of(order[start:stop], stop - start)
 
     def part(self, start: int, stop: int) -> Slice:
         """Return the rows from ``start`` to ``stop`` by themselves, in place or converted."""
         return self._of(slice(start, stop), stop - start)
+
+    @cached_property
+    def _whole(self) -> tuple[Array, Array | None, Array | None]:
+        return self._ready(self.X)
 
     def _of(self, chosen: Any, rows: int) -> Slice:
         x, indices, indptr = self._ready(self.X[chosen])

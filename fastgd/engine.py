@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from operator import mul
 from typing import Any, Protocol
 
 import numpy as np
@@ -87,7 +88,7 @@ def slice_rows(multiplications: float, itemsize: int, copied: int = 0, undone: i
 
 def multiplications(net: Net, rows: data.Rows) -> float:
     """Return how many weights a row of these meets."""
-    return rows.mean_values * net.sizes[1] + sum(n * m for n, m in zip(net.sizes[1:-1], net.sizes[2:], strict=True))
+    return rows.mean_values * net.sizes[1] + sum(map(mul, net.sizes[1:-1], net.sizes[2:]))
 
 
 def units(net: Net) -> int:
@@ -189,7 +190,6 @@ class Engine:
         self.counters = np.zeros(5, np.int64)
         self.totals = np.zeros(reference.TOTALS)
         self._work = np.empty(work_size(net, self._rows_of_state), self.dtype)
-        self._passes: Any = _kernels if loss.compiled else reference
         self._net = codes.net_numbers(net)
         self._loss = codes.loss_numbers(loss, net.out_features) if loss.compiled else None
         self._numbered: Method | None = None
@@ -328,17 +328,13 @@ class Engine:
     ) -> None:
         part = rows.slice(order, start, stop)
         trace = path = None
+        before = int(self.counters[UPDATES])
         if on_trace is not None:
             updates = self._updates(part, close)
             trace, path = np.empty((updates, 2)), np.empty((updates, self.params.size), self.dtype)
-        before = int(self.counters[UPDATES])
-        net, loss, method = self._choices(part, close)
+        visit = self._pass(rows, part, *self._choices(part, close))
         try:
-            bad = self._passes.train_pass(
-                self.params, self.state, self.paid, self.gradient, self._work, self.counters, self.totals,
-                part.X.reshape(-1), part.indices, part.indptr, part.T, part.weights, part.order, part.start, part.stop,
-                net, loss, method, self.batch_size, close, trace, path, part.squares,
-            )  # fmt: skip
+            bad = visit(part.order, part.start, part.stop, close, trace, path)
         finally:  # what an interrupted pass has done is recorded too
             self.show()
             if on_trace is not None and trace is not None and path is not None:
@@ -347,6 +343,24 @@ class Engine:
         if bad >= 0:
             place = min(start + bad - part.start, len(rows) - 1)
             self._refuse(rows, place if order is None else int(order[place]), part)
+
+    def _pass(self, rows: data.Rows, part: data.Slice, net: Any, loss: Any, method: Any) -> Callable[..., int]:
+        # what visits the slice; that of rows which are read in place serves every other slice of them
+        engine, of, made = rows.in_hand
+        if engine is self and of is method and made is not None:
+            return made
+        given = (
+            self.params, self.state, self.paid, self.gradient, self._work, self.counters, self.totals,
+            part.X.reshape(-1), part.indices, part.indptr, part.T, part.weights,
+        )  # fmt: skip
+        if not self.loss.compiled:
+            return lambda order, start, stop, close, trace, path: reference.train_pass(
+                *given, order, start, stop, net, loss, method, self.batch_size, close, trace, path, part.squares
+            )
+        made = _kernels.Pass(*given, net, loss, method, self.batch_size, part.squares).visit
+        if rows.in_place:
+            rows.in_hand = self, method, made
+        return made
 
     def _refuse(self, rows: data.Rows, row: int, part: data.Slice) -> None:
         rows.refuse_row(row)

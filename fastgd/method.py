@@ -119,17 +119,19 @@ class Method:
         optimizer, penalty = self.optimizer, self.penalty
         if penalty is None:
             return
-        given = f"penalty={penalty!r} does not go with optimizer={optimizer!r}"
         if isinstance(optimizer, FTRL):
-            raise ValueError(f"{given}: FTRL has an l1 and an l2 of its own")
-        if optimizer.decoupled:
-            raise ValueError(f"{given}: its own weight_decay shrinks the weights; give that, or take Adam")
-        if optimizer.weight_decay:
-            raise ValueError(f"{given}: both decay the weights; set weight_decay=0 or penalty=None")
-        if penalty.l1 and not optimizer.is_plain:
-            raise ValueError(f"{given}: an L1 penalty needs SGD without momentum, or FTRL(l1=…) in place of both")
-        if isinstance(optimizer, Adam) and optimizer.lazy:
-            raise ValueError(f"{given}: a lazy update leaves out weights that the penalty would move")
+            wrong = "FTRL has an l1 and an l2 of its own"
+        elif optimizer.decoupled:
+            wrong = "its own weight_decay shrinks the weights; give that, or take Adam"
+        elif optimizer.weight_decay:
+            wrong = "both decay the weights; set weight_decay=0 or penalty=None"
+        elif penalty.l1 and not optimizer.is_plain:
+            wrong = "an L1 penalty needs SGD without momentum, or FTRL(l1=…) in place of both"
+        elif isinstance(optimizer, Adam) and optimizer.lazy:
+            wrong = "a lazy update leaves out weights that the penalty would move"
+        else:
+            return
+        raise ValueError(f"penalty={penalty!r} does not go with optimizer={optimizer!r}: {wrong}")
 
     def _check_schedule(self, loss: Loss, sizes: Sequence[int], batch_size: int) -> None:
         given = f"schedule={self.schedule!r} does not go with"
@@ -158,21 +160,22 @@ class Method:
             raise TypeError(f"rules must be an instance of fastgd.rules.Rules, not {self.rules!r}")
         if self.rules == NO_RULES:
             return
-        given = f"rules={self.rules!r} do not go with"
+        penalty = self.penalty
         if not self.optimizer.is_plain or self.optimizer.weight_decay:
-            raise ValueError(f"{given} optimizer={self.optimizer!r}; allowed is SGD without momentum and weight_decay")
-        if batch_size != 1:
-            raise ValueError(f"{given} batch_size={batch_size!r}; allowed is 1")
-        if len(sizes) != 2:
-            raise ValueError(f"{given} a network of sizes {tuple(sizes)!r}; allowed are models without hidden layers")
-        if self.clip_value is not None:
-            raise ValueError(f"{given} clip_value={self.clip_value!r}; allowed are None and clip_norm")
-        if self.penalty is None:
+            wrong = f"optimizer={self.optimizer!r}; allowed is SGD without momentum and weight_decay"
+        elif batch_size != 1:
+            wrong = f"batch_size={batch_size!r}; allowed is 1"
+        elif len(sizes) != 2:
+            wrong = f"a network of sizes {tuple(sizes)!r}; allowed are models without hidden layers"
+        elif self.clip_value is not None:
+            wrong = f"clip_value={self.clip_value!r}; allowed are None and clip_norm"
+        elif penalty is not None and penalty.include_bias:
+            wrong = f"penalty={penalty!r}; allowed is include_bias=False"
+        elif penalty is not None and penalty.l1 and self.rules.objective and not self.rules.l1_on_touched:
+            wrong = f"penalty={penalty!r}; with L1, objective=True needs l1_on_touched=True"
+        else:
             return
-        if self.penalty.include_bias:
-            raise ValueError(f"{given} penalty={self.penalty!r}; allowed is include_bias=False")
-        if self.penalty.l1 and self.rules.objective and not self.rules.l1_on_touched:
-            raise ValueError(f"{given} penalty={self.penalty!r}; with L1, objective=True needs l1_on_touched=True")
+        raise ValueError(f"rules={self.rules!r} do not go with {wrong}")
 
     def _check_factors(self, sizes: Sequence[int]) -> None:
         for name in ("lr_factors", "decay_factors"):

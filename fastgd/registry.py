@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import FrozenInstanceError, asdict, dataclass, fields, is_dataclass
 from functools import cache
+from math import isfinite
 from typing import Any, TypeVar, dataclass_transform
 
 import numpy as np
@@ -108,7 +109,7 @@ def check_number(name: str, value: Any, low: float = 0.0, open_below: bool = Fal
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}={value!r} must be {allowed}")
     number = float(value)
-    if not np.isfinite(number) or number < low or (open_below and number == low):
+    if not isfinite(number) or number < low or (open_below and number == low):
         raise ValueError(f"{name}={value!r} must be {allowed}")
     return number
 

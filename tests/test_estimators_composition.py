@@ -222,6 +222,18 @@ def test_parameters_and_clone(name):
     assert copied.fit(X, y).coef_.tobytes() == ours.coef_.tobytes()
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_subclass_has_a_constructor_of_its_own(name):
+    class Averaging(getattr(estimators, name)):
+        def __init__(self, max_iter=EPOCHS):
+            super().__init__(max_iter=max_iter, tol=None, random_state=3, average=True)
+
+    X, y = data(name)
+    assert Averaging().get_params() == {"max_iter": EPOCHS}
+    expected = getattr(estimators, name)(average=True, **OPTIONS).fit(X, y)
+    assert clone(Averaging()).fit(X, y).coef_.tobytes() == expected.coef_.tobytes()
+
+
 @pytest.mark.parametrize("average", [False, True, 500], ids=str)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_pickled_estimator_goes_on_as_the_original(name, average):

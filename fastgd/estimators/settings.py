@@ -15,7 +15,7 @@ from fastgd.method import Method
 from fastgd.optimizers import SGD, Optimizer
 from fastgd.penalties import Penalty
 from fastgd.registry import check_number
-from fastgd.rules import Rules
+from fastgd.rules import NO_RULES, Rules
 from fastgd.schedules import Schedule
 
 #: losses that scikit-learn's estimators have for real targets, as their ``loss_functions`` list them
@@ -70,7 +70,8 @@ def is_plain(optimizer: Optimizer) -> bool:
 
 def takes_rules(estimator: Any) -> bool:
     """Tell whether the steps are scikit-learn's; by another optimizer, or by clipped values, they are fastgd's own."""
-    return is_plain(optimizer_of(estimator.optimizer, estimator.eta0)) and estimator.clip_value is None
+    given = estimator.optimizer
+    return (given is None or is_plain(optimizer_of(given, estimator.eta0))) and estimator.clip_value is None
 
 
 def check(estimator: Any) -> None:
@@ -81,8 +82,8 @@ def check(estimator: Any) -> None:
     TypeError, ValueError
         The message names the parameter, its value and what is allowed.
     """
-    optimizer = optimizer_of(estimator.optimizer, estimator.eta0)
-    if estimator.learning_rate == "optimal" and not isinstance(optimizer, SGD):
+    sgd = estimator.optimizer is None or isinstance(optimizer_of(estimator.optimizer, estimator.eta0), SGD)
+    if estimator.learning_rate == "optimal" and not sgd:
         raise ValueError(
             f"learning_rate='optimal' does not go with optimizer={estimator.optimizer!r}: it does not use eta0 and "
             "begins with steps that are right for SGD alone; allowed are 'constant', 'invscaling' and 'adaptive'"
@@ -158,7 +159,7 @@ def method_of(
     pull = float(getattr(estimator, "nu", 0.0))
     alpha = pull or float(estimator.alpha)
     penalty = penalty_of(estimator.penalty, alpha, estimator.l1_ratio)
-    rules = Rules()
+    rules = NO_RULES
     if takes_rules(estimator):
         l1, objective = penalty is not None and penalty.l1 > 0, fitting or estimator.verbose > 0
         rules = Rules(
