@@ -66,31 +66,6 @@ _Method = tuple[Any, ...]
 BLOCK_ROWS: int
 
 def build_info() -> dict[str, str]: ...
-def train_pass(
-    params: _Array,
-    state: _Array | None,
-    paid: _Float64 | None,
-    gradient: _Array,
-    work: _Array,
-    counters: _Int64,
-    totals: _Float64,
-    X: _Array,
-    indices: _Array | None,
-    indptr: _Array | None,
-    T: _Array,
-    weights: _Array | None,
-    order: _Int64 | None,
-    start: int,
-    stop: int,
-    net: _Net,
-    loss: _Loss,
-    method: _Method,
-    batch_size: int,
-    close: bool,
-    trace_out: _Float64 | None,
-    path_out: _Array | None,
-    squares: _Float64 | None = None,
-) -> int: ...
 def predict_pass(
     params: _Array, work: _Array, X: _Array, indices: _Array | None, indptr: _Array | None, net: _Net, y_out: _Array
 ) -> None: ...

@@ -50,14 +50,6 @@ BLOCK_ROWS = ROWS       # that are taken together, at most
 
 # ----------------------------------------------------------------------------------------------------------- passes
 
-def train_pass(params, state, paid, gradient, work, counters, totals, X, indices, indptr, T, weights, order,
-               Py_ssize_t start, Py_ssize_t stop, tuple net not None, tuple loss not None, tuple method not None,
-               Py_ssize_t batch_size, bint close, trace_out, path_out, squares=None):
-    """Visit the rows ``order[start:stop]``; return −1, or the place of a row that is not finite, all undone."""
-    given = (params, state, paid, gradient, work, counters, totals, X, indices, indptr, T, weights)
-    return Pass(*given, net, loss, method, batch_size, squares).visit(order, start, stop, close, trace_out, path_out)
-
-
 def predict_pass(const floating[::1] params not None, floating[::1] work not None, const floating[::1] X not None,
                  indices, indptr, tuple net not None, floating[:, ::1] y_out not None):
     """Write the raw predictions for the rows of X into ``y_out`` (n, K)."""

@@ -190,6 +190,7 @@ class Engine:
         self.counters = np.zeros(5, np.int64)
         self.totals = np.zeros(reference.TOTALS)
         self._work = np.empty(work_size(net, self._rows_of_state), self.dtype)
+        self._passes: Any = _kernels if loss.compiled else reference
         self._net = codes.net_numbers(net)
         self._loss = codes.loss_numbers(loss, net.out_features) if loss.compiled else None
         self._numbered: Method | None = None
@@ -349,15 +350,11 @@ class Engine:
         engine, of, made = rows.in_hand
         if engine is self and of is method and made is not None:
             return made
-        given = (
+        made = self._passes.Pass(
             self.params, self.state, self.paid, self.gradient, self._work, self.counters, self.totals,
-            part.X.reshape(-1), part.indices, part.indptr, part.T, part.weights,
-        )  # fmt: skip
-        if not self.loss.compiled:
-            return lambda order, start, stop, close, trace, path: reference.train_pass(
-                *given, order, start, stop, net, loss, method, self.batch_size, close, trace, path, part.squares
-            )
-        made = _kernels.Pass(*given, net, loss, method, self.batch_size, part.squares).visit
+            part.X.reshape(-1), part.indices, part.indptr, part.T, part.weights, net, loss, method, self.batch_size,
+            part.squares,
+        ).visit  # fmt: skip
         if rows.in_place:
             rows.in_hand = self, method, made
         return made

@@ -86,7 +86,7 @@ def _backward(net: Net, params: Array, outputs: list[Array], slope: Array) -> Ar
     return gradient
 
 
-class _Pass:
+class _Run:
     """One training pass: what it changes, and by what."""
 
     def __init__(
@@ -264,56 +264,69 @@ class _Pass:
                 self.mean += (totals[SUMMED] / self.counters[AVERAGED]) * (self.params - before)
 
 
-def train_pass(
-    params: Array,
-    state: Array,
-    paid: Array | None,
-    gradient: Array,
-    work: Array,
-    counters: Array,
-    totals: Array,
-    X: Array,
-    indices: Array | None,
-    indptr: Array | None,
-    T: Array,
-    weights: Array | None,
-    order: Array | None,
-    start: int,
-    stop: int,
-    net: Net,
-    loss: Loss,
-    method: tuple[Method, Sequence[float]],
-    batch_size: int,
-    close: bool,
-    trace_out: Array | None,
-    path_out: Array | None,
-    squares: Array | None = None,
-) -> int:
-    """Visit the rows ``order[start:stop]``; return −1, or the place of a row that is not finite, all undone.
+class Pass:
+    """Passes over the same rows by the same method."""
 
-    It is undone too where a loss of the user's own raises an error.
-    """
-    run = _Pass(params, state, paid, gradient, counters, totals, net, loss, method, (trace_out, path_out))
-    try:
-        with np.errstate(all="ignore"):
-            for place in range(start, stop):
-                row = place if order is None else int(order[place])
-                weight = 1.0 if weights is None else float(weights[row])
-                x, touched = _row(X, indices, indptr, row, net.sizes[0])
-                visited = weight or run.method.rules.visit_zero_weight
-                if visited and not run.visit(x, touched, T[row], weight, batch_size):
-                    run.undo()
-                    return place
-            if close and counters[OPEN] > 0:
-                run.close_batch()
-    except BaseException:
-        run.undo()
-        raise
-    if not (np.isfinite(params).all() and np.isfinite(state).all() and np.isfinite(gradient).all()):
-        run.undo()
-        return max(start, stop - 1)
-    counters[POSITION] += stop - start
-    return -1
+    def __init__(
+        self,
+        params: Array,
+        state: Array,
+        paid: Array | None,
+        gradient: Array,
+        work: Array,
+        counters: Array,
+        totals: Array,
+        X: Array,
+        indices: Array | None,
+        indptr: Array | None,
+        T: Array,
+        weights: Array | None,
+        net: Net,
+        loss: Loss,
+        method: tuple[Method, Sequence[float]],
+        batch_size: int,
+        squares: Array | None = None,
+    ) -> None:
+        self._changed = params, state, paid, gradient, counters, totals
+        self._rows = X, indices, indptr
+        self._T, self._weights = T, weights
+        self._choices, self._batch_size = (net, loss, method), batch_size
+
+    def visit(
+        self,
+        order: Array | None,
+        start: int,
+        stop: int,
+        close: bool = False,
+        trace_out: Array | None = None,
+        path_out: Array | None = None,
+    ) -> int:
+        """Visit the rows ``order[start:stop]``; return −1, or the place of a row that is not finite, all undone.
+
+        It is undone too where a loss of the user's own raises an error.
+        """
+        run = _Run(*self._changed, *self._choices, (trace_out, path_out))
+        try:
+            with np.errstate(all="ignore"):
+                for place in range(start, stop):
+                    row = place if order is None else int(order[place])
+                    weight = 1.0 if self._weights is None else float(self._weights[row])
+                    x, touched = _row(*self._rows, row, run.net.sizes[0])
+                    visited = weight or run.method.rules.visit_zero_weight
+                    if visited and not run.visit(x, touched, self._T[row], weight, self._batch_size):
+                        run.undo()
+                        return place
+                if close and run.counters[OPEN] > 0:
+                    run.close_batch()
+        except BaseException:
+            run.undo()
+            raise
+        params, state, _, gradient, counters, _ = self._changed
+        if not (np.isfinite(params).all() and np.isfinite(state).all() and np.isfinite(gradient).all()):
+            run.undo()
+            return max(start, stop - 1)
+        counters[POSITION] += stop - start
+        return -1
 
 
 def predict_pass(

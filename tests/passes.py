@@ -104,11 +104,10 @@ class Pass:
             _kernels.square_norms(X, indices, indptr, self.X.shape[1], squares)
         work = np.empty(engine.work_size(self.net, len(self.state)), dtype)
         return int(
-            passes.train_pass(
+            passes.Pass(
                 self.params, self.state.reshape(-1), self.paid, self.gradient, work, self.counters, self.totals,
-                *self.data(), self.T, self.weights, self.order, start, stop, *self.choices(passes, stop - start + 1),
-                self.batch_size, self.close, self.trace_out, self.path_out, squares,
-            )
+                *self.data(), self.T, self.weights, *self.choices(passes, stop - start + 1), self.batch_size, squares,
+            ).visit(self.order, start, stop, self.close, self.trace_out, self.path_out)
         )  # fmt: skip
 
 
