@@ -83,7 +83,7 @@ cdef inline double upper(double x) noexcept nogil:
     return of.number
 
 
-cdef inline double power(double x, double y) noexcept nogil:
+cdef double power(double x, double y) noexcept nogil:
     # x^y for x > 0 that is not subnormal, but never above e^708; 0 below e^−708. The logarithm is kept in two parts,
     # log x = whole + left, and so is its product with y, because what is lost there grows with the size of y log x.
     cdef double k, m = mantissa(x, &k), f = m - 1

@@ -166,16 +166,14 @@ cdef struct Now:                    # one update
     FtrlRule ftrl
 
 
-cdef inline void rates_of(const Method* method, int64_t t, int64_t first, Py_ssize_t size,
-                          double* rates_out) noexcept nogil:
-    # the learning rates of updates t, t + 1, …, where t is 1, 2, …; a table begins at update `first` + 1. Each formula
-    # has a loop of its own, which the compiler takes several turns of at once
+cdef inline void rates_by_schedule(const Method* method, int64_t t, int64_t first, Py_ssize_t size,
+                                   double* rates_out) noexcept nogil:
+    # see rates_of; each formula in a loop of its own, which the compiler takes several turns of at once here, and in
+    # rates_of itself would not
     cdef double at = t, power_of_t = method.schedule_numbers[0]
     cdef Py_ssize_t k
     for k in range(size):
         rates_out[k] = method.lr                    # passive-aggressive: the aggressiveness
-    if method.schedule == CONSTANT:
-        return
     if method.schedule == TABLE:
         for k in range(size):
             rates_out[k] = method.rates[t + k - 1 - first]
@@ -191,6 +189,17 @@ cdef inline void rates_of(const Method* method, int64_t t, int64_t first, Py_ssi
     elif method.schedule == INVSCALING:
         for k in range(size):
             rates_out[k] /= power(at + k, power_of_t)
+
+
+cdef inline void rates_of(const Method* method, int64_t t, int64_t first, Py_ssize_t size,
+                          double* rates_out) noexcept nogil:
+    # the learning rates of updates t, t + 1, …, where t is 1, 2, …; a table begins at update `first` + 1
+    cdef Py_ssize_t k
+    if method.schedule == CONSTANT:
+        for k in range(size):
+            rates_out[k] = method.lr
+    else:
+        rates_by_schedule(method, t, first, size, rates_out)
 
 
 cdef inline double rate_of(const Method* method, int64_t t, int64_t first) noexcept nogil:

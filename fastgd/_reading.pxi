@@ -74,31 +74,28 @@ cdef inline void move_then_multiply(const Run* run, const Reading* how, floating
                                     const floating* T, const floating* weights, const int64_t* order, Py_ssize_t place,
                                     Py_ssize_t stop, floating* m_out, floating* g_out) noexcept nogil:
     # w ← w + Σ_i a_i x_i over the rows of the block before, then m and g of this one, while others are asked for
-    cdef Py_ssize_t k, row, d = run.rows.d, ahead, stride = 0
-    cdef const char* near_rows[TOGETHER]
-    cdef const char* far_rows[TOGETHER]
-    cdef const char** near = NULL
-    cdef const char** far = NULL
+    cdef Py_ssize_t k, row, d = run.rows.d, ahead
+    cdef const char* near[TOGETHER]
+    cdef const char* far[TOGETHER]
     if size == 1 and how.apart:
         m_out[0] = add_then_dot(w, a[0], before[0], x[0], d, 0 if how.foreseen else FAR_AHEAD_BYTES)
-        return
-    if size == 1:
+    elif size == 1:
         m_out[0] = row_sweep(w, a[0], before[0], x[0], d)
-        return
-    if order == NULL:
+    elif order == NULL:
         for k in range(TOGETHER):
-            near_rows[k] = <const char*>x[0] + k * LINE_BYTES + NEAR_AHEAD_BYTES
-            far_rows[k] = <const char*>x[0] + k * LINE_BYTES + FAR_AHEAD_BYTES
-        near, far, stride = near_rows, far_rows if how.far else NULL, TOGETHER * LINE_BYTES
+            near[k] = <const char*>x[0] + k * LINE_BYTES + NEAR_AHEAD_BYTES
+            far[k] = <const char*>x[0] + k * LINE_BYTES + FAR_AHEAD_BYTES
+        move_and_sum(w, a, before, x, d, m_out, g_out, near, far if how.far else NULL, TOGETHER * LINE_BYTES)
     elif how.shuffled:
         ahead = MANY_AHEAD if d * run.itemsize <= SHORT_BYTES else FEW_AHEAD
         for k in range(TOGETHER):
             row = order[min(place + k, stop - 1)]
-            near_rows[k] = <const char*>(X + row * d)
+            near[k] = <const char*>(X + row * d)
             PREFETCH(X + (row + 1) * d - 1)             # it may end in one more line
             row = order[min(place + ahead + k, stop - 1)]
-            far_rows[k] = <const char*>(X + row * d)
+            far[k] = <const char*>(X + row * d)
             PREFETCH_FAR(X + (row + 1) * d - 1)
             ask_for_target(run, T, weights, row)
-        near, far, stride = near_rows, far_rows, LINE_BYTES
-    move_and_sum(w, a, before, x, d, m_out, g_out, near, far, stride)
+        move_and_sum(w, a, before, x, d, m_out, g_out, near, far, LINE_BYTES)
+    else:
+        move_and_sum(w, a, before, x, d, m_out, g_out, NULL, NULL, 0)
