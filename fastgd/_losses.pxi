@@ -127,7 +127,7 @@ cdef inline floating tweedie(floating y, floating t, double p, floating* slope_o
 cdef floating log_loss_afar(floating y, floating t, floating* slope_out) noexcept nogil:
     # log_loss beyond the table of the logistic curve
     cdef double e = exponential(-fabs(<double>y)), side = copysign(1, <double>y)
-    cdef floating s = (y >= 0) - t
+    cdef floating s = (y >= <floating>0) - t
     slope_out[0] = s - <floating>(side * (e / (1 + e)))
     return s * y + <floating>log_of_one_plus(e)
 
