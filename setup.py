@@ -21,7 +21,7 @@ FLAGS = {
     "-fno-math-errno": "sqrt becomes one instruction; only errno is lost",
     "-fno-trapping-math": "lets the compiler turn branches into selects; only the exception flags are lost",
     "--param=inline-unit-growth=400": "what is written inline is inlined, however much else the file holds",
-    "--param=max-inline-insns-single=1500": "the same, however long it is",
+    "--param=max-inline-insns-single=1000": "the same, however long it is",
     "--param=large-function-growth=1000": "the same, into however long a function",
 }
 LEVELS = {  # the same bits on base and avx2; fma fuses multiplications with additions and agrees to rounding
