@@ -87,21 +87,22 @@ cdef inline bint some_are_zero(const floating* a, Py_ssize_t n) noexcept nogil:
 cdef inline void move_units(const Run* run, floating* params, const double* rates, Py_ssize_t steps,
                             const floating* a, const floating** x, Py_ssize_t size) noexcept nogil:
     # W_k ← keep · W_k + Σ_i a_ik x_i, for two units at once or, if none shrinks, without rows at which a unit was off
-    cdef Py_ssize_t i, k = 0, count, n = run.net.sizes[0], m = run.net.sizes[1]
+    cdef Py_ssize_t i, k = run.net.sizes[1], count, n = run.net.sizes[0], m = run.net.sizes[1]
     cdef floating keep = 1, keep_next = 1
     cdef floating c[ROWS]
     cdef floating e[ROWS]
     cdef const floating* on[ROWS]
     cdef bint shrunk = run.method.decay != 0, together = shrunk or not some_are_zero(a, size * m)
-    while k + 1 < m and together:
+    while k > 1 and together:
+        k -= 2
         if shrunk:
             keep = <floating>kept_of_unit(run, k, rates, steps)
             keep_next = <floating>kept_of_unit(run, k + 1, rates, steps)
         for i in range(size):
             c[i], e[i] = a[i * m + k], a[i * m + k + 1]
         add_rows_to_two(params + k * n, params + (k + 1) * n, keep, keep_next, c, e, x, size, n)
-        k += 2
-    for k in range(k, m):
+    while k > 0:
+        k -= 1
         count = 0
         if shrunk:
             keep = <floating>kept_of_unit(run, k, rates, steps)
