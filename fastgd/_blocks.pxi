@@ -148,7 +148,6 @@ cdef inline void step_in_block(const Run* run, const Loss* loss, Py_ssize_t k, c
     cdef double shorten
     cdef Py_ssize_t i
     steps.value[k] = loss_beside(loss, steps.near[k], m[k], T[block.row[k]], &slope)
-    steps.value[k] += 0 * <double>m[k]                  # so that no flat loss hides what is not finite
     stride, factor = <floating>steps.stride[k], <floating>steps.factor[k]
     if form != SIMPLE_STEPS:
         slope = limited(slope, <floating>run.rules.slope_limit)
@@ -270,9 +269,12 @@ cdef inline Py_ssize_t visit_blocks(Run* run, StepsForm tag, LossForm of, const 
         reached = block.behind[size - 1]
         move_then_multiply(run, how, w, a, before, x, size, X, T, weights, order, reached, stop, m, g)
         for k in range(size):
-            m[k] = (<floating>steps.before[k] * m[k] if form != SIMPLE_STEPS else m[k]) + b
-            steps.near[k] = point_of(&loss, m[k])
-            m[k] -= <floating>steps.near[k].y
+            m[k] = <floating>steps.before[k] * m[k] if form != SIMPLE_STEPS else m[k]
+            steps.near[k] = point_of(&loss, m[k] + b, T[block.row[k]])
+            if LossForm is HalfSquare:                  # nothing else waits for m
+                m[k] += b - <floating>steps.near[k].y
+            else:
+                m[k] = (m[k] + b) - <floating>steps.near[k].y
         step_in_block(run, &loss, 0, &block, T, g, one, size, form, &steps, &made, m, &b, &mean, a)
         if size == TOGETHER:
             step_in_block(run, &loss, 1, &block, T, g, one, size, form, &steps, &made, m, &b, &mean, a)

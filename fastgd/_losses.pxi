@@ -35,9 +35,8 @@ cdef struct Loss:
 
 # ------------------------------------------------------------------------------------------------- targets are numbers
 
-cdef inline floating half_square(floating y, floating t, floating* slope_out) noexcept nogil:
+cdef inline floating half_square(floating r, floating* slope_out) noexcept nogil:
     # C = r²/2, slope r, with r = y − t
-    cdef floating r = y - t
     slope_out[0] = r
     return r * r / <floating>2
 
@@ -136,17 +135,16 @@ cdef inline floating log_loss(floating z, floating t, Point near, floating* slop
     # C = max(y, 0) − t y + log(1 + e^−|y|), slope σ(y) − t, of y = p + z. With s = [p ≥ 0] − t these are s y + H(y) and
     # s + h(y) (see logistic_curve), in which nothing cancels where a sure answer is right
     cdef floating reach = <floating>(1.0 / PER_UNIT), y = <floating>near.y + z, s, H
-    if not -reach <= z <= reach:                            # another point is nearer, or y is far or not a number
+    if not abs(z) <= reach:                                 # another point is nearer, or y is far or not a number
         if not -SPAN <= y <= SPAN:
             return log_loss_afar(y, t, slope_out)
         near = point_near(y)
         z = y - <floating>near.y
     if floating is double:
         s = (0.5 + copysign(0.5, near.y)) - t
-        slope_out[0] = logistic_curve(z, near.at, s, &H)
     else:
         s = (<floating>0.5 + copysignf(0.5, <floating>near.y)) - t
-        slope_out[0] = logistic_curve_single(z, near.at, s, &H)
+    slope_out[0] = logistic_curve(z, near.at, s, &H)
     return s * y + H
 
 
@@ -246,38 +244,38 @@ cdef floating other_loss(const Loss* loss, floating y, floating t, floating* slo
         return c_function(loss, y, t, slope_out)
 
 
-cdef inline Point point_of(const Loss* loss, floating y) noexcept nogil:
-    # a point near y about which the loss is tabulated, else 0
-    cdef Point origin = [0, 0]
+cdef inline Point point_of(const Loss* loss, floating y, floating t) noexcept nogil:
+    # where the loss is worked out from: the target of a square, a point near y if the loss is tabulated, else 0
+    cdef Point origin = [0, t if loss.code <= SQUARED_ERROR else 0]
     return point_near(y) if loss.code == LOG_LOSS else origin
 
 
 cdef inline floating loss_beside(const Loss* loss, Point near, floating z, floating t,
                                  floating* slope_out) noexcept nogil:
     # the loss of y = p + z, with p = point_of a y not far from this. The most usual are written in place, so that a
-    # block of rows keeps its registers; the others are called
+    # block of rows keeps its registers; the others are called. 0·z is NaN where z is not finite, so that no flat loss
+    # hides it
     if loss.code <= SQUARED_ERROR:
-        return half_square(z, t, slope_out)
+        return half_square(z, slope_out)
     if loss.code == LOG_LOSS:
         return log_loss(z, t, near, slope_out)
     if loss.code == HINGE:
-        return hinge(z, t, <floating>loss.parameter, slope_out)
-    return other_loss(loss, z, t, slope_out)
+        return hinge(z, t, <floating>loss.parameter, slope_out) + <floating>0 * z
+    return other_loss(loss, z, t, slope_out) + <floating>0 * z
 
 
 cdef inline floating loss_of_output(const Loss* loss, floating y, floating t, floating* slope_out) noexcept nogil:
-    cdef Point near = point_of(loss, y)
+    cdef Point near = point_of(loss, y, t)
     return loss_beside(loss, near, y - <floating>near.y, t, slope_out)
 
 
 cdef inline double loss_of_row(const Loss* loss, const floating* y, const floating* t, Py_ssize_t columns, Py_ssize_t K,
                                floating* slope_out) noexcept nogil:
-    # Σ_k C(y_k, t_k); 0·y_k is NaN where y_k is not finite, so that no flat loss can hide it. `columns` targets are
-    # given: K, or to cross_entropy one, the index of the class.
+    # Σ_k C(y_k, t_k). `columns` targets are given: K, or to cross_entropy one, the index of the class.
     cdef Py_ssize_t k
     cdef double total = 0
     if loss.code == CROSS_ENTROPY:
         return cross_entropy(y, t, columns, K, slope_out)
     for k in range(K):
-        total += <double>loss_of_output(loss, y[k], t[k], &slope_out[k]) + 0 * <double>y[k]
+        total += loss_of_output(loss, y[k], t[k], &slope_out[k])
     return total * loss.scale

@@ -122,10 +122,8 @@ cdef enum:
     MIDDLE = PER_UNIT * SPAN                # the point 0
     POINTS = 2 * MIDDLE + 1
 
-cdef double[POINTS * TERMS] curves          # about each point the terms of h, and H itself
-cdef double[POINTS] curve_sums
-cdef float[POINTS * TERMS_SINGLE] curves_single
-cdef float[POINTS] curve_sums_single
+cdef double[POINTS * TERMS * 2] curves      # about each point the terms of h and of H by turns
+cdef float[POINTS * TERMS_SINGLE * 2] curves_single
 
 
 cdef struct Point:
@@ -134,30 +132,29 @@ cdef struct Point:
 
 
 cdef void tabulate_curves() noexcept:
-    # h′ = σ (1 − σ) is −h − h² right of 0, else h − h²; hence (n + 1) c_{n+1} = ∓c_n − Σ_i c_i c_{n−i}
+    # h′ = σ (1 − σ) is −h − h² right of 0, else h − h²; hence (n + 1) c_{n+1} = ∓c_n − Σ_i c_i c_{n−i}, and H′ = h
     cdef Py_ssize_t k, n, i
     cdef double e, change, side
     cdef double* c
     for k in range(POINTS):
         side = 1 if k >= MIDDLE else -1
-        c, e = curves + k * TERMS, exponential(-side * <double>(k - MIDDLE) / PER_UNIT)
-        c[0], curve_sums[k] = -side * e / (1 + e), log_of_one_plus(e)
+        c, e = curves + k * TERMS * 2, exponential(-side * <double>(k - MIDDLE) / PER_UNIT)
+        c[0], c[1] = -side * e / (1 + e), log_of_one_plus(e)
         for n in range(TERMS - 1):
-            change = -side * c[n]
+            change = -side * c[2 * n]
             for i in range(n + 1):
-                change -= c[i] * c[n - i]
-            c[n + 1] = change / (n + 1)
-        for n in range(TERMS_SINGLE):
-            curves_single[k * TERMS_SINGLE + n] = <float>c[n]
-        curve_sums_single[k] = <float>curve_sums[k]
+                change -= c[2 * i] * c[2 * (n - i)]
+            c[2 * n + 2], c[2 * n + 3] = change / (n + 1), c[2 * n] / (n + 1)
+        for n in range(TERMS_SINGLE * 2):
+            curves_single[k * TERMS_SINGLE * 2 + n] = <float>c[n]
 
 
 tabulate_curves()
 
 
 cdef inline Point point_near(floating y) noexcept nogil:
-    # the nearest to y; where there is none, 0. The last bit of what is shifted is 1 / PER_UNIT
-    cdef floating near = y if -SPAN <= y <= SPAN else 0
+    # the nearest to y. The last bit of what is shifted is 1 / PER_UNIT
+    cdef floating low = y if y < SPAN else SPAN, near = low if low > -SPAN else -SPAN
     cdef double shift = 211106232532992.0 + SPAN                    # 1.5 · 2^47
     cdef float shift_single = 393216.0 + SPAN                       # 1.5 · 2^18
     cdef Bits shifted
@@ -172,22 +169,9 @@ cdef inline Point point_near(floating y) noexcept nogil:
     return point
 
 
-cdef inline double logistic_curve(double z, Py_ssize_t at, double start, double* integral_out) noexcept nogil:
-    # start + h(p + z), and H(p + z), which is H(p) and the integral of h from there, for |z| ≤ 1 / PER_UNIT
-    cdef const double* c = curves + TERMS * at
-    cdef double zz = z * z, h
-    h = ((((start + c[0]) + z * c[1]) + zz * (c[2] + z * c[3]))
-         + (zz * zz) * ((c[4] + z * c[5]) + zz * (c[6] + z * c[7])))
-    integral_out[0] = curve_sums[at] + z * ((c[0] + z * (c[1] * 0.5)) + zz * (
-        (c[2] * (1.0 / 3) + z * (c[3] * 0.25))
-        + zz * ((c[4] * 0.2 + z * (c[5] * (1.0 / 6))) + zz * (c[6] * (1.0 / 7) + z * (c[7] * 0.125)))))
-    return h
-
-
-cdef inline float logistic_curve_single(float z, Py_ssize_t at, float start, float* integral_out) noexcept nogil:
-    # the same in single precision
-    cdef const float* c = curves_single + TERMS_SINGLE * at
-    cdef float h = ((start + c[0]) + z * c[1]) + (z * z) * (c[2] + z * c[3])
-    integral_out[0] = curve_sums_single[at] + z * ((c[0] + z * (c[1] * <float>0.5))
-                                                   + (z * z) * (c[2] * <float>(1.0 / 3) + z * (c[3] * <float>0.25)))
-    return h
+cdef inline floating logistic_curve(floating z, Py_ssize_t at, floating start, floating* integral_out) noexcept nogil:
+    # start + h(p + z), and H(p + z), for |z| ≤ 1 / PER_UNIT
+    if floating is double:
+        return two_series_f64(z, curves + at * TERMS * 2, TERMS, start, integral_out)
+    else:
+        return two_series_f32(z, curves_single + at * TERMS_SINGLE * 2, TERMS_SINGLE, start, integral_out)

@@ -87,8 +87,7 @@ cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const float
         else:
             y = gathered_dot(w, X + begin, indices + begin, n, indices, 0)
         y = <floating>run.lazy.scale * y + bias
-        value = loss_of_output(&run.loss, y, T[row], &called)
-        value = run.loss.scale * (value + 0 * <double>y)
+        value = run.loss.scale * <double>loss_of_output(&run.loss, y, T[row], &called)
         slope = called                          # one whose address is given away would be kept in memory
         if not isfinite(value):
             return place
