@@ -107,11 +107,6 @@ cdef inline bint begin_steps(const Run* run, const floating** x, const Block* bl
     cdef int64_t update = made.updates + 1
     cdef const double* squares = run.rules.squares
     cdef Py_ssize_t k
-    if form == SIMPLE_STEPS:
-        for k in range(size):
-            steps.stride[k] = steps.factor[k] = -run.method.lr * of_loss
-            steps.before[k] = 1
-        return True
     rates_of(&run.method, update, run.first, size, steps.rate)
     for k in range(size):
         steps.stride[k] = -block.weight[k] * (1 if passive else steps.rate[k] * of_loss)
@@ -144,12 +139,14 @@ cdef inline void step_in_block(const Run* run, const Loss* loss, Py_ssize_t k, c
     # the k-th step of a block: from m_k, the raw prediction less near_k, come a_k = −λ · weight_k · slope_k / scale and
     # m_i, i > k, b and its mean as the step leaves them. What does not wait for the slope is worked out apart from it;
     # `one` is 0 if there is no bias
-    cdef floating slope, moved, moved_bias = b[0], stride, factor
+    cdef floating slope, moved, moved_bias = b[0], stride, factor, pull
     cdef double shorten
     cdef Py_ssize_t i
     steps.value[k] = loss_beside(loss, steps.near[k], m[k], T[block.row[k]], &slope)
     stride, factor = <floating>steps.stride[k], <floating>steps.factor[k]
-    if form != SIMPLE_STEPS:
+    if form == SIMPLE_STEPS:
+        stride = factor = <floating>steps.stride[0]
+    else:
         slope = limited(slope, <floating>run.rules.slope_limit)
         steps.product[k] = (<floating>steps.near[k].y + m[k]) - b[0]
     if form == ALL_STEPS:
@@ -170,7 +167,10 @@ cdef inline void step_in_block(const Run* run, const Loss* loss, Py_ssize_t k, c
     else:
         b[0] += one * moved
     for i in range(k + 1, size):
-        m[i] += slope * (<floating>steps.before[i] * (factor * g[i * (i - 1) // 2 + k]) + one * stride)
+        pull = factor * g[i * (i - 1) // 2 + k]
+        if form != SIMPLE_STEPS:
+            pull *= <floating>steps.before[i]
+        m[i] += slope * (pull + one * stride)
     if form == ALL_STEPS and run.mean >= 0 and made.updates + 1 + k >= run.method.average:
         made.averaged += 1
         add_to_mean(mean, b, <double>made.averaged, 1)
@@ -193,12 +193,14 @@ cdef inline void end_steps(const Run* run, const Block* block, Py_ssize_t size, 
     cdef floating summed[TOGETHER]
     cdef double gained[TOGETHER]
     made.updates += size
+    if form == SIMPLE_STEPS:
+        made.weight += size
+        for k in range(size):
+            made.loss += steps.value[k]
+        return
     for k in range(size):
         made.loss += block.weight[k] * steps.value[k]
-    for k in range(size):
         made.weight += block.weight[k]
-    if form == SIMPLE_STEPS:
-        return
     made.scale = steps.after[size - 1]
     if form == ALL_STEPS and run.mean >= 0 and averaged > 0:
         made.summed = steps.summed[size - 1] + steps.after[size - 1]
@@ -260,11 +262,11 @@ cdef inline Py_ssize_t visit_blocks(Run* run, StepsForm tag, LossForm of, const 
     if form == ALL_STEPS and run.mean >= 0 and run.net.bias:
         mean = sum_of_iterates[d]
     if form == SIMPLE_STEPS:
-        weights = NULL
+        weights, steps.stride[0] = NULL, -run.method.lr * loss.scale
     while next_rows(run, &block, size, weights, order, reached, stop):
         for k in range(size):
             x[k] = X + block.row[k] * d
-        if not begin_steps(run, x, &block, size, form, &made, &steps):
+        if form != SIMPLE_STEPS and not begin_steps(run, x, &block, size, form, &made, &steps):
             break
         reached = block.behind[size - 1]
         move_then_multiply(run, how, w, a, before, x, size, X, T, weights, order, reached, stop, m, g)
