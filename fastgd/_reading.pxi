@@ -34,7 +34,7 @@ cdef inline Reading reading(const Run* run, bint shuffled) noexcept nogil:
     cdef Py_ssize_t size = run.rows.d * run.itemsize, whole = size * run.rows.n
     cdef Reading how
     how.shuffled = shuffled and whole > NEAR_BYTES
-    how.apart = (size <= APART_BYTES and not how.shuffled
+    how.apart = (size <= APART_BYTES and whole > NEAR_BYTES and not how.shuffled
                  and size >= (APART_FROM_BYTES if whole > FAR_BYTES else SWEPT_BYTES))
     how.at_once = 1 if how.apart or SWEPT_FROM_BYTES <= size <= SWEPT_BYTES and not how.shuffled else TOGETHER
     how.far, how.foreseen = whole > FAR_BYTES, size >= FORESEEN_BYTES
@@ -81,7 +81,7 @@ cdef inline void move_then_multiply(const Run* run, const Reading* how, floating
         m_out[0] = add_then_dot(w, a[0], before[0], x[0], d, 0 if how.foreseen else FAR_AHEAD_BYTES)
     elif size == 1:
         m_out[0] = row_sweep(w, a[0], before[0], x[0], d)
-    elif order == NULL:
+    elif order == NULL and d * run.itemsize <= APART_BYTES:
         for k in range(TOGETHER):
             near[k] = <const char*>x[0] + k * LINE_BYTES + NEAR_AHEAD_BYTES
             far[k] = <const char*>x[0] + k * LINE_BYTES + FAR_AHEAD_BYTES
