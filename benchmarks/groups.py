@@ -18,8 +18,8 @@ ADAPTERS: dict[str, dict[str, type[Adapter]]] = {
         "torch": linear.TorchStep, "scikit-learn": linear.SklearnStep,
     },
     cases.SEVERAL: {
-        "fastgd": FastgdPass, "Numba": outputs.NumbaLoop, "scikit-learn": outputs.SklearnOneVsAll,
-        READING: limits.Reading,
+        "fastgd": FastgdPass, "Numba": outputs.NumbaLoop, "Numba, no fastmath": outputs.PlainLoop,
+        "scikit-learn": outputs.SklearnOneVsAll, READING: limits.Reading,
     },
     cases.NETWORKS: {
         "fastgd": FastgdPass, "Numba": networks.NumbaLoop, "JAX": networks.JaxScan,

@@ -69,6 +69,14 @@ class NumbaLoop:
         return np.append(self.W, self.b)
 
 
+class PlainLoop(NumbaLoop):
+    """The same without fastmath: sums in the order that is written, as C compilers keep it unless told otherwise."""
+
+    def __init__(self, case: OutputsCase) -> None:
+        super().__init__(case)
+        self.loop = numba.njit(self.loop.py_func)
+
+
 class SklearnOneVsAll:
     """``SGDClassifier.fit`` with the log loss, each class against all others, in place of softmax: another model."""
 
