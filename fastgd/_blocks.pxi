@@ -50,7 +50,7 @@ ctypedef fused LossForm:
 cdef struct Steps:          # of a block. The weights are scale · v
     double[TOGETHER] rate
     double[TOGETHER] keep
-    double[TOGETHER] stride     # a row moves w by stride · slope · x,
+    double[TOGETHER] stride     # a row moves w by stride · slope · x (in simple steps by the first of them all),
     double[TOGETHER] factor     # and v by factor · slope · x
     double[TOGETHER] square     # ‖x‖²
     double[TOGETHER] before     # the scale before each step

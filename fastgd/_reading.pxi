@@ -81,7 +81,7 @@ cdef inline void move_then_multiply(const Run* run, const Reading* how, floating
         m_out[0] = add_then_dot(w, a[0], before[0], x[0], d, 0 if how.foreseen else FAR_AHEAD_BYTES)
     elif size == 1:
         m_out[0] = row_sweep(w, a[0], before[0], x[0], d)
-    elif order == NULL and d * run.itemsize <= APART_BYTES:
+    elif order == NULL and d * run.itemsize <= APART_BYTES:     # of longer rows the first level is full
         for k in range(TOGETHER):
             near[k] = <const char*>x[0] + k * LINE_BYTES + NEAR_AHEAD_BYTES
             far[k] = <const char*>x[0] + k * LINE_BYTES + FAR_AHEAD_BYTES

@@ -86,7 +86,8 @@ cdef inline bint some_are_zero(const floating* a, Py_ssize_t n) noexcept nogil:
 
 cdef inline void move_units(const Run* run, floating* params, const double* rates, Py_ssize_t steps,
                             const floating* a, const floating** x, Py_ssize_t size) noexcept nogil:
-    # W_k ← keep · W_k + Σ_i a_ik x_i, for two units at once or, if none shrinks, without rows at which a unit was off
+    # W_k ← keep · W_k + Σ_i a_ik x_i, for two units at once or, if none shrinks, without rows at which a unit was off.
+    # The units that were multiplied last come first: they are still in the first level of cache
     cdef Py_ssize_t i, k = run.net.sizes[1], count, n = run.net.sizes[0], m = run.net.sizes[1]
     cdef floating keep = 1, keep_next = 1
     cdef floating c[ROWS]
