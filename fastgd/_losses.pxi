@@ -277,5 +277,5 @@ cdef inline double loss_of_row(const Loss* loss, const floating* y, const floati
     if loss.code == CROSS_ENTROPY:
         return cross_entropy(y, t, columns, K, slope_out)
     for k in range(K):
-        total += loss_of_output(loss, y[k], t[k], &slope_out[k])
+        total += <double>loss_of_output(loss, y[k], t[k], &slope_out[k])
     return total * loss.scale
