@@ -20,10 +20,9 @@ FLAGS = {
     "-g0": "no debugging symbols: the wheel is a fifth of the size",
     "-fno-math-errno": "sqrt becomes one instruction; only errno is lost",
     "-fno-trapping-math": "lets the compiler turn branches into selects; only the exception flags are lost",
-    "--param=inline-unit-growth=400": "what is written inline is inlined, however much else the file holds",
-    "--param=max-inline-insns-single=1000": "the same, however long it is",
-    "--param=large-function-growth=1000": "the same, into however long a function",
 }
+# what is written inline is inlined, however long it is and however much else the file holds
+ALWAYS_INLINE = "inline __attribute__((always_inline))"
 LEVELS = {  # the same bits on base and avx2; fma fuses multiplications with additions and agrees to rounding
     "base": ["-ffp-contract=off"],
     "avx2": ["-mavx2", "-ffp-contract=off"],
@@ -54,6 +53,7 @@ class build_ext(_build_ext):
         if self.compiler.compiler_type == "msvc":
             flags = MSVC_FLAGS + MSVC_LEVELS.get(level, [])
         else:
+            ext.define_macros = [*ext.define_macros, ("CYTHON_INLINE", ALWAYS_INLINE)]
             flags = list(FLAGS) + LEVELS.get(level, []) + os.environ.get("FASTGD_CFLAGS", "").split()
             ext.extra_link_args = os.environ.get("FASTGD_LDFLAGS", "").split()
         ext.extra_compile_args = flags

@@ -31,8 +31,8 @@ static inline ptrdiff_t NAME(column)(const COLUMN *columns, ptrdiff_t i) {
 
 /* Σ_i w[columns_i] x_i in four running sums. The weights of the m columns `next`, of a row that comes soon, are asked
    for meanwhile: all at once they would have to queue. */
-static inline REAL NAME(gathered_dot)(const REAL *w, const REAL *x, const COLUMN *columns, ptrdiff_t n,
-                                      const COLUMN *next, ptrdiff_t m) {
+INLINED REAL NAME(gathered_dot)(const REAL *w, const REAL *x, const COLUMN *columns, ptrdiff_t n,
+                                const COLUMN *next, ptrdiff_t m) {
     ptrdiff_t i = 0;
 #if defined(__GNUC__)
     four s = {0};
@@ -55,7 +55,7 @@ static inline REAL NAME(gathered_dot)(const REAL *w, const REAL *x, const COLUMN
 }
 
 /* w[columns_i] ← w[columns_i] + c x_i. The compiler is not told that `out` is w: it would compute addresses apart. */
-static inline void NAME(scatter_scaled)(REAL *w, REAL c, const REAL *x, const COLUMN *columns, ptrdiff_t n) {
+INLINED void NAME(scatter_scaled)(REAL *w, REAL c, const REAL *x, const COLUMN *columns, ptrdiff_t n) {
     REAL *out = w;
     OPAQUE(out);
     UNROLL_BY_4 for (ptrdiff_t i = 0; i < n; i++) {

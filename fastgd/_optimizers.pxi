@@ -208,7 +208,7 @@ cdef inline double rate_of(const Method* method, int64_t t, int64_t first) noexc
     return rate
 
 
-cdef inline void prepare(const Method* method, int64_t t, int64_t first, double* powers, Now* now) noexcept nogil:
+cdef void prepare(const Method* method, int64_t t, int64_t first, double* powers, Now* now) noexcept nogil:
     # update t = 1, 2, …; `powers` are β₁ and β₂ to the power t − 1, and are brought to t
     cdef double rate = rate_of(method, t, first), correction
     cdef const double* numbers = &method.numbers[0]
@@ -236,7 +236,7 @@ cdef inline void prepare(const Method* method, int64_t t, int64_t first, double*
         now.ftrl.rate, now.ftrl.beta, now.ftrl.l1, now.ftrl.l2 = rate, numbers[0], numbers[1], numbers[2]
 
 
-cdef inline void move_block(const Method* method, const Now* now, bint weights, floating* w, floating* state,
+cdef void move_block(const Method* method, const Now* now, bint weights, floating* w, floating* state,
                             Py_ssize_t size, floating factor, const floating* direction, Py_ssize_t n) noexcept nogil:
     # one update of n neighbouring parameters, weights or biases, by the gradient factor · direction
     cdef floating decay = <floating>(method.decay if weights else method.bias_decay)
