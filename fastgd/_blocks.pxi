@@ -130,7 +130,7 @@ cdef inline bint begin_steps(const Run* run, const floating** x, const Block* bl
         for k in range(size):
             steps.summed[k] = summed
             summed += steps.after[k] if update + k >= run.method.average else 0
-    return scale * (1 << FOLD_BELOW_MINUS_LOG2) >= 1
+    return not too_small(scale)
 
 
 cdef inline void step_in_block(const Run* run, const Loss* loss, Py_ssize_t k, const Block* block, const floating* T,

@@ -76,10 +76,15 @@ cdef bint fold(Run* run, floating* params, floating* state) noexcept nogil:
     return finite
 
 
+cdef inline bint too_small(double scale) noexcept nogil:
+    # also where it is not a number
+    return not scale * (1 << FOLD_BELOW_MINUS_LOG2) >= 1
+
+
 cdef inline void decay_scale(Run* run, double keep, floating* params, floating* state) noexcept nogil:
     # W ← keep · W
     run.lazy.scale *= keep
-    if not run.lazy.scale * (1 << FOLD_BELOW_MINUS_LOG2) >= 1:
+    if too_small(run.lazy.scale):
         fold(run, params, state)
 
 

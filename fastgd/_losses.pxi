@@ -123,12 +123,16 @@ cdef inline floating tweedie(floating y, floating t, double p, floating* slope_o
 
 # ------------------------------------------------------------------------ targets are 0 and 1; s = 2t − 1 is −1 and +1
 
-cdef floating log_loss_afar(floating y, floating t, floating* slope_out) noexcept nogil:
-    # log_loss beyond the table of the logistic curve
+cdef inline floating log_loss_at(floating y, floating t, floating* slope_out) noexcept nogil:
+    # log_loss of a y that no point of the table is known to be near, or that is beyond it
     cdef double e = exponential(-fabs(<double>y)), side = copysign(1, <double>y)
-    cdef floating s = (y >= <floating>0) - t
+    cdef floating s = not_negative(y) - t
     slope_out[0] = s - <floating>(side * (e / (1 + e)))
     return s * y + <floating>log_of_one_plus(e)
+
+
+cdef floating log_loss_afar(floating y, floating t, floating* slope_out) noexcept nogil:
+    return log_loss_at(y, t, slope_out)
 
 
 cdef inline floating log_loss(floating z, floating t, Point near, floating* slope_out) noexcept nogil:
@@ -255,17 +259,23 @@ cdef inline floating loss_beside(const Loss* loss, Point near, floating z, float
     # the loss of y = p + z, with p = point_of a y not far from this. The most usual are written in place, so that a
     # block of rows keeps its registers; the others are called. 0·z is NaN where z is not finite, so that no flat loss
     # hides it
+    cdef floating value, slope
     if loss.code <= SQUARED_ERROR:
         return half_square(z, slope_out)
     if loss.code == LOG_LOSS:
         return log_loss(z, t, near, slope_out)
     if loss.code == HINGE:
         return hinge(z, t, <floating>loss.parameter, slope_out) + <floating>0 * z
-    return other_loss(loss, z, t, slope_out) + <floating>0 * z
+    value = other_loss(loss, z, t, &slope)
+    slope_out[0] = slope                    # the caller's own stays in a register if its address is not given away
+    return value + <floating>0 * z
 
 
 cdef inline floating loss_of_output(const Loss* loss, floating y, floating t, floating* slope_out) noexcept nogil:
-    cdef Point near = point_of(loss, y, t)
+    cdef Point near
+    if floating is double and loss.code == LOG_LOSS:
+        return log_loss_at(y, t, slope_out)     # its table in double would push too much out of the first level
+    near = point_of(loss, y, t)
     return loss_beside(loss, near, y - <floating>near.y, t, slope_out)
 
 

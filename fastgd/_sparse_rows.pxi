@@ -37,27 +37,25 @@ cdef inline void ask_for(const void* begin, Py_ssize_t size) noexcept nogil:
         at += LINE_BYTES
 
 
-cdef inline void add_loss(Run* run, double weight, double value, bint simple) noexcept nogil:
-    run.totals[LOSS] += weight * value
-    if not simple and run.rules.objective:
-        run.totals[UNWEIGHTED] += value
-
-
 cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const floating* X, const index_t* indices,
                               const index_t* indptr, const floating* T, const floating* weights, const int64_t* order,
                               Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
     # y = w·x + b, then w ← keep · w + a x and b ← keep_bias · b + κ (a − λ ν) with a = −λ · weight · slope; in simple
-    # steps κ = 1 and ν = 0
+    # steps κ = 1 and ν = 0. What changes from row to row has names of its own here: in a struct it would be written to
+    # memory, since `w` could point there
     cdef bint simple = StepKind is Simple
     cdef const Method* method = &run.method
     cdef const Rules* rules = &run.rules
+    cdef Made made = nothing_made(run)
     cdef Columns at
-    cdef Py_ssize_t place, row, later, begin, n, d = run.net.sizes[0]
+    cdef Py_ssize_t reached = stop, place, row, later, begin, n, d = run.net.sizes[0]
     cdef bint far = d * <Py_ssize_t>sizeof(floating) > NEAR_BYTES
     cdef Py_ssize_t ahead = ROWS_AHEAD if order == NULL else SHUFFLED_AHEAD
     cdef bint aggressive = not simple and passive_aggressive(method)
+    cdef int64_t updates = made.updates
+    cdef double scale = made.scale, of_loss = run.loss.scale, losses = 0, seen = 0
     cdef double weight = 1, value, rate, keep, keep_bias, step
-    cdef floating y, slope, called, bias = 0, change
+    cdef floating one = run.net.bias, b = w[d] if run.net.bias else 0, y, slope, change
     for place in range(start, stop):
         row = order[place] if order != NULL else place
         if place + ahead < stop:
@@ -78,49 +76,53 @@ cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const float
             if weight == 0 and (simple or not rules.visit_zero_weight):
                 continue
         begin, n = indptr[row], indptr[row + 1] - indptr[row]
-        if run.net.bias:
-            bias = w[d]
         if far and place + WEIGHTS_AHEAD < stop:
             later = order[place + WEIGHTS_AHEAD] if order != NULL else place + WEIGHTS_AHEAD
             y = gathered_dot(w, X + begin, indices + begin, n, indices + indptr[later],
                              min(indptr[later + 1] - indptr[later], MOST_AHEAD))
         else:
             y = gathered_dot(w, X + begin, indices + begin, n, indices, 0)
-        y = <floating>run.lazy.scale * y + bias
-        value = run.loss.scale * <double>loss_of_output(&run.loss, y, T[row], &called)
-        slope = called                          # one whose address is given away would be kept in memory
-        if not isfinite(value):
-            return place
-        run.totals[WEIGHT] += weight
+        y = <floating>scale * y + b
+        value = <double>loss_of_output(&run.loss, y, T[row], &slope)
+        if not isfinite(of_loss * value):
+            reached = place
+            break
+        losses += weight * value
+        seen += weight
         if not simple:
-            if priced(run):
-                run.totals[PENALTY] += price(run, rules.squared_norm, bias)
+            made.unweighted += value
+            made.norms += made.squared_norm
+            made.biases += <double>b
             if rules.pass_over_zeros and method.schedule == PA1 and dot(X + begin, X + begin, n, 0) == <floating>0:
-                add_loss(run, weight, value, simple)
                 continue
             slope = limited(slope, <floating>rules.slope_limit)
-        run.counters[UPDATES] += 1
-        rate = rate_of(method, run.counters[UPDATES], run.first)
-        step = rate * weight * run.loss.scale
+        updates += 1
+        rate = rate_of(method, updates, run.first)
+        step = rate * weight * of_loss
         if aggressive:
-            at.n, called, step = n, slope, weight
-            be_aggressive(run, X + begin, &at, &y, T + row, &called)
-            slope = called
+            at.n, step = n, weight
+            be_aggressive(run, X + begin, &at, &y, T + row, &slope)
         keep, keep_bias = kept(method, rate, method.decay), kept(method, rate, method.bias_decay)
         if not simple and rules.squares != NULL:
-            run.rules.squared_norm = (keep * keep * rules.squared_norm
-                                      + norm_gained(keep, -step * <double>slope, y - bias, rules.squares[row]))
-        decay_scale(run, keep, w, <floating*>NULL)
-        change = <floating>(-step / run.lazy.scale) * slope
+            made.squared_norm = (keep * keep * made.squared_norm
+                                 + norm_gained(keep, -step * <double>slope, y - b, rules.squares[row]))
+        scale *= keep
+        if too_small(scale):
+            run.lazy.scale, scale = scale, 1
+            fold(run, w, <floating*>NULL)
+        change = <floating>(-step / scale) * slope
         if not nothing_to_add(change, n):
             scatter_scaled(w, change, X + begin, indices + begin, n)
-        if run.net.bias and simple:
-            w[d] = <floating>keep_bias * w[d] - <floating>step * slope
-        elif run.net.bias:
-            w[d] = (<floating>keep_bias * w[d]
-                    - <floating>(rules.intercept_decay * (step * <double>slope + rate * rules.bias_pull)))
-        add_loss(run, weight, value, simple)
-    return stop
+        if simple:
+            b = <floating>keep_bias * b - one * (<floating>step * slope)
+        else:
+            b = (<floating>keep_bias * b
+                 - one * <floating>(rules.intercept_decay * (step * <double>slope + rate * rules.bias_pull)))
+    if run.net.bias:
+        w[d] = b
+    made.updates, made.scale, made.loss, made.weight = updates, scale, losses, seen
+    end_blocks(run, &made)
+    return reached
 
 
 cdef Py_ssize_t visit_sparse(Run* run, floating* w, const floating* X, const floating* T, const floating* weights,
