@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks import adapters as linear
 from benchmarks import adaptive, cases, estimators, limits, networks, outputs, sparse
 from benchmarks.adapters import Adapter, FastgdPass
+from benchmarks.estimator_cases import FitCase
 
 READING, PRODUCT = "reading X", "matrix product"
 
@@ -33,7 +34,7 @@ ADAPTERS: dict[str, dict[str, type[Adapter]]] = {
         "fastgd": FastgdPass, "Numba": adaptive.NumbaLoop, "Numba, error_model=numpy": adaptive.NumbaVectors,
         READING: limits.Reading,
     },
-    cases.FITS: {"fastgd": estimators.OurFit, "scikit-learn": estimators.TheirFit},
+    cases.FITS: {"fastgd": estimators.OurFit, "scikit-learn": estimators.TheirFit, READING: limits.FitReading},
     cases.SMALL_FITS: {"fastgd": estimators.OurFit, "scikit-learn": estimators.TheirFit},
     cases.SINGLE_ROWS: {"fastgd": estimators.OurRows, "scikit-learn": estimators.TheirRows},
     cases.PEAK: {PRODUCT: limits.Product},
@@ -47,4 +48,6 @@ def adapters(case: cases.Case) -> dict[str, type[Adapter]]:
         able.pop("Vowpal Wabbit", None)  # whose weights have no other dtype
     if getattr(case, "loss", "") == "sse":
         able.pop("scikit-learn", None)  # whose SGDRegressor has one output
+    if isinstance(case, FitCase) and (case.nonzeros or case.classes > 2):
+        able.pop(READING, None)  # whose rows are dense and visited once an epoch
     return able
