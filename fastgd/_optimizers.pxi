@@ -237,7 +237,7 @@ cdef void prepare(const Method* method, int64_t t, int64_t first, double* powers
 
 
 cdef void move_block(const Method* method, const Now* now, bint weights, floating* w, floating* state,
-                            Py_ssize_t size, floating factor, const floating* direction, Py_ssize_t n) noexcept nogil:
+                     Py_ssize_t size, floating factor, const floating* direction, Py_ssize_t n) noexcept nogil:
     # one update of n neighbouring parameters, weights or biases, by the gradient factor · direction
     cdef floating decay = <floating>(method.decay if weights else method.bias_decay)
     cdef PlainRule plain_rule
