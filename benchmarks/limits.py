@@ -1,4 +1,4 @@
-"""What no library can beat: reading X once from where it lies, and multiplying and adding at the machine's peak."""
+"""What times are held against: reading X once from where it lies, and multiplying and adding at the peak."""
 
 # ruff: noqa: D102 - Adapter describes the face of them all
 

@@ -22,9 +22,9 @@ CLOSE = 1.25  # below which a ratio is told with the share of the limit
 HEAD = """# Speed
 
 The report of `pytest benchmarks --update-readme`, one run. A ratio in brackets is the peer's time ÷ fastgd's, so that
-above 1 fastgd is faster. *limit* is the longer of two times that nobody can beat: reading X once from where it lies, in
-the order of the visits (rows in random order are asked for ahead), and the sample's multiplications and additions at
-the peak of a matrix product; both measured in the same run.
+above 1 fastgd is faster. *limit* is the longer of two times, both measured in the same run: reading X once from where
+it lies, in the order of the visits, and the sample's multiplications and additions at the peak of a matrix product.
+Rows in random order are read by a loop that asks for them ahead; where they are long another way may read them sooner.
 """
 PEERS = ("numpy", "numba", "scikit-learn", "torch", "river", "jax", "vowpalwabbit")
 
@@ -93,7 +93,7 @@ def peaks(medians: dict[tuple[Case, str], float]) -> dict[str, float]:
 
 
 def limit(case: Case, medians: dict[tuple[Case, str], float]) -> float | None:
-    """Return the seconds a sample below which nobody comes: of reading it, or of its multiplications and additions."""
+    """Return the seconds of a sample's reading, or of its multiplications and additions if these take longer."""
     if (case, READING) not in medians:
         return None
     return max(medians[case, READING], case.flops * peaks(medians).get(case.dtype, 0))
