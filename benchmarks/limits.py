@@ -61,6 +61,11 @@ def add_rows(X: Array, numbers: Array, order: Array, ahead: int, visits: int) ->
     return total
 
 
+def rows_in_order(X: Array, order: Array) -> tuple[Any, tuple[Any, ...]]:
+    """Return the loop that reads the rows in that order, and what it is called with before the number of visits."""
+    return add_rows, (X, X.reshape(-1), order, max(AHEAD_BYTES // X[0].nbytes, 4))
+
+
 class Reading:
     """The sum of the numbers of all rows, in the order and as often as they are visited."""
 
@@ -88,10 +93,6 @@ class FitReading(Reading):
         fit()
         self.visits = int(fit.model.n_iter_) * case.fits
         self.parts = [rows_in_order(case.data()[0], np.random.default_rng(0).permutation(case.rows))]
-
-
-def rows_in_order(X: Array, order: Array) -> tuple[Any, tuple[Any, ...]]:
-    return add_rows, (X, X.reshape(-1), order, max(AHEAD_BYTES // X[0].nbytes, 4))
 
 
 class Product:

@@ -132,6 +132,7 @@ cdef inline floating log_loss_at(floating y, floating t, floating* slope_out) no
 
 
 cdef floating log_loss_afar(floating y, floating t, floating* slope_out) noexcept nogil:
+    # the same by a call, where hardly any y goes: written in place it would take the registers of a block of rows
     return log_loss_at(y, t, slope_out)
 
 

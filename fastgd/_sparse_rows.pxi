@@ -41,8 +41,8 @@ cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const float
                               const index_t* indptr, const floating* T, const floating* weights, const int64_t* order,
                               Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
     # y = w·x + b, then w ← keep · w + a x and b ← keep_bias · b + κ (a − λ ν) with a = −λ · weight · slope; in simple
-    # steps κ = 1 and ν = 0. What changes from row to row has names of its own here: in a struct it would be written to
-    # memory, since `w` could point there
+    # steps κ = 1 and ν = 0. What simple steps change from row to row has names of its own: in a struct it would be
+    # written to memory, since `w` could point there
     cdef bint simple = StepKind is Simple
     cdef const Method* method = &run.method
     cdef const Rules* rules = &run.rules
