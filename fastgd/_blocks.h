@@ -97,12 +97,16 @@ static inline lanes NAME(sweep_lanes)(lanes sum, REAL *w, REAL c, const REAL *x,
     return sum;
 }
 
-/* w ← w + c x, and of these weights w·next */
-static inline REAL NAME(row_sweep)(REAL *w, REAL c, const REAL *x, const REAL *next, ptrdiff_t n) {
+/* w ← w + c x, and of these weights w·next. Unless `ahead` is 0, what stands so many bytes behind `next` is asked for. */
+INLINED REAL NAME(row_sweep_asking)(REAL *w, REAL c, const REAL *x, const REAL *next, ptrdiff_t n, ptrdiff_t ahead) {
     REAL rest = 0;
     ptrdiff_t j = 0;
     lanes s0 = {{{0}}}, s1 = {{{0}}}, s2 = {{{0}}}, s3 = {{{0}}};
     for (; j + 4 * LANES <= n; j += 4 * LANES) {
+        if (ahead) {
+            PREFETCH((const char *)(next + j) + ahead);
+            PREFETCH((const char *)(next + j + 2 * LANES) + ahead);
+        }
         s0 = NAME(sweep_lanes)(s0, w + j, c, x + j, next + j);
         s1 = NAME(sweep_lanes)(s1, w + j + LANES, c, x + j + LANES, next + j + LANES);
         s2 = NAME(sweep_lanes)(s2, w + j + 2 * LANES, c, x + j + 2 * LANES, next + j + 2 * LANES);
@@ -117,8 +121,17 @@ static inline REAL NAME(row_sweep)(REAL *w, REAL c, const REAL *x, const REAL *n
     return NAME(halve)(s0) + rest;
 }
 
-/* the same in two passes. Unless `ahead` is 0, what stands so many bytes behind `next` is asked for. */
-static inline REAL NAME(add_then_dot)(REAL *w, REAL c, const REAL *x, const REAL *next, ptrdiff_t n, ptrdiff_t ahead) {
-    NAME(add_scaled)(w, c, x, n);
-    return ahead ? NAME(dot_asking)(w, next, n, 0, ahead) : NAME(dot)(w, next, n, 0);
+static inline REAL NAME(row_sweep)(REAL *w, REAL c, const REAL *x, const REAL *next, ptrdiff_t n, ptrdiff_t ahead) {
+    return ahead ? NAME(row_sweep_asking)(w, c, x, next, n, ahead) : NAME(row_sweep_asking)(w, c, x, next, n, 0);
+}
+
+/* the same in two passes, of which the first may ask for the row behind x, and the second as dot_asking does */
+static inline REAL NAME(add_then_dot)(REAL *w, REAL c, const REAL *x, const REAL *next, ptrdiff_t n, int behind,
+                                      ptrdiff_t near, ptrdiff_t far) {
+    if (behind)
+        NAME(add_scaled_asking)(w, c, x, n, 1);
+    else
+        NAME(add_scaled_asking)(w, c, x, n, 0);
+    if (near) return NAME(dot_asking)(w, next, n, 0, near, far);
+    return far ? NAME(dot_asking)(w, next, n, 0, 0, far) : NAME(dot)(w, next, n, 0);
 }

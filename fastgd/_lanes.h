@@ -189,16 +189,21 @@ static inline REAL NAME(narrow_dot)(const REAL *w, const REAL *x, ptrdiff_t n, R
     return start;
 }
 
-/* start + Σ_j a_j b_j. Unless `ahead` is 0, what stands so many bytes behind b is asked for. */
-INLINED REAL NAME(dot_asking)(const REAL *a, const REAL *b, ptrdiff_t n, REAL start, ptrdiff_t ahead) {
+/* start + Σ_j a_j b_j. Unless they are 0, what stands so many bytes behind b is asked for, into the first and the second
+   level of cache. */
+INLINED REAL NAME(dot_asking)(const REAL *a, const REAL *b, ptrdiff_t n, REAL start, ptrdiff_t near, ptrdiff_t far) {
     ptrdiff_t j = 0;
     if (n >= LANES) {
         lanes s0 = {{{start}}}, s1 = {{{0}}}, s2 = {{{0}}}, s3 = {{{0}}};
         if (n >= 4 * LANES) {
             for (; j + 4 * LANES <= n; j += 4 * LANES) {
-                if (ahead) {
-                    PREFETCH_FAR((const char *)(b + j) + ahead);
-                    PREFETCH_FAR((const char *)(b + j + 2 * LANES) + ahead);
+                if (near) {
+                    PREFETCH((const char *)(b + j) + near);
+                    PREFETCH((const char *)(b + j + 2 * LANES) + near);
+                }
+                if (far) {
+                    PREFETCH_FAR((const char *)(b + j) + far);
+                    PREFETCH_FAR((const char *)(b + j + 2 * LANES) + far);
                 }
                 s0 = NAME(plus_product)(s0, a + j, b + j);
                 s1 = NAME(plus_product)(s1, a + j + LANES, b + j + LANES);
@@ -214,7 +219,7 @@ INLINED REAL NAME(dot_asking)(const REAL *a, const REAL *b, ptrdiff_t n, REAL st
 }
 
 static inline REAL NAME(dot)(const REAL *a, const REAL *b, ptrdiff_t n, REAL start) {
-    return NAME(dot_asking)(a, b, n, start, 0);
+    return NAME(dot_asking)(a, b, n, start, 0, 0);
 }
 
 /* The same for a few numbers that were written one by one just before: a wide load of them would have to wait. */
@@ -279,12 +284,14 @@ static inline void NAME(add_to_rows)(REAL *w, const REAL *c, REAL factor, const 
         for (ptrdiff_t k = 0; k < m; k++) w[k * n + j] += factor * c[k] * x[j];
 }
 
-/* w_j ← w_j + c x_j */
-static inline void NAME(add_scaled)(REAL *w, REAL c, const REAL *x, ptrdiff_t n) {
+/* w_j ← w_j + c x_j, while the row behind x may be asked for, into the second level of cache */
+INLINED void NAME(add_scaled_asking)(REAL *w, REAL c, const REAL *x, ptrdiff_t n, int behind) {
     ptrdiff_t j = 0;
     for (; j + 4 * LANES <= n; j += 4 * LANES) {
-        PREFETCH_FAR(x + n + j); /* the row behind this one, which is mostly the next, into the second level of cache */
-        PREFETCH_FAR(x + n + j + 2 * LANES);
+        if (behind) {
+            PREFETCH_FAR(x + n + j);
+            PREFETCH_FAR(x + n + j + 2 * LANES);
+        }
         for (ptrdiff_t k = 0; k < 4 * LANES; k += PER) *(part *)(w + j + k) += c * *(const part *)(x + j + k);
     }
     for (; j + LANES <= n; j += LANES)
@@ -294,6 +301,10 @@ static inline void NAME(add_scaled)(REAL *w, REAL c, const REAL *x, ptrdiff_t n)
         j += LANES / 2;
     }
     for (; j < n; j++) w[j] += c * x[j];
+}
+
+static inline void NAME(add_scaled)(REAL *w, REAL c, const REAL *x, ptrdiff_t n) {
+    NAME(add_scaled_asking)(w, c, x, n, 1);
 }
 
 #include "_blocks.h"

@@ -78,12 +78,14 @@ cdef extern from *:
                           double* g, const char** near, const char** far, Py_ssize_t stride) noexcept nogil
     void move_and_sum_f32(float* w, const float* c, const float** z, const float** x, Py_ssize_t n, float* m, float* g,
                           const char** near, const char** far, Py_ssize_t stride) noexcept nogil
-    double row_sweep_f64(double* w, double c, const double* x, const double* next, Py_ssize_t n) noexcept nogil
-    float row_sweep_f32(float* w, float c, const float* x, const float* next, Py_ssize_t n) noexcept nogil
+    double row_sweep_f64(double* w, double c, const double* x, const double* next, Py_ssize_t n,
+                         Py_ssize_t ahead) noexcept nogil
+    float row_sweep_f32(float* w, float c, const float* x, const float* next, Py_ssize_t n,
+                        Py_ssize_t ahead) noexcept nogil
     double add_then_dot_f64(double* w, double c, const double* x, const double* next, Py_ssize_t n,
-                            Py_ssize_t ahead) noexcept nogil
+                            bint behind, Py_ssize_t near, Py_ssize_t far) noexcept nogil
     float add_then_dot_f32(float* w, float c, const float* x, const float* next, Py_ssize_t n,
-                           Py_ssize_t ahead) noexcept nogil
+                           bint behind, Py_ssize_t near, Py_ssize_t far) noexcept nogil
     void block_dots_f64(const double* w, const double* v, const double** x, Py_ssize_t n, double* m,
                         double* q) noexcept nogil
     void block_dots_f32(const float* w, const float* v, const float** x, Py_ssize_t n, float* m,
@@ -220,21 +222,21 @@ cdef inline void move_and_sum(floating* w, const floating* c, const floating** z
 
 
 cdef inline floating row_sweep(floating* w, floating c, const floating* x, const floating* next,
-                               Py_ssize_t n) noexcept nogil:
-    # w ← w + c x, and of these weights w·next
+                               Py_ssize_t n, Py_ssize_t ahead) noexcept nogil:
+    # w ← w + c x, and of these weights w·next, while what stands `ahead` bytes behind `next` may be asked for
     if floating is double:
-        return row_sweep_f64(w, c, x, next, n)
+        return row_sweep_f64(w, c, x, next, n, ahead)
     else:
-        return row_sweep_f32(w, c, x, next, n)
+        return row_sweep_f32(w, c, x, next, n, ahead)
 
 
 cdef inline floating add_then_dot(floating* w, floating c, const floating* x, const floating* next, Py_ssize_t n,
-                                  Py_ssize_t ahead) noexcept nogil:
-    # the same in two passes, while what stands `ahead` bytes behind `next` is asked for
+                                  bint behind, Py_ssize_t near, Py_ssize_t far) noexcept nogil:
+    # the same in two passes, while the row behind x may be asked for, and what stands so many bytes behind `next`
     if floating is double:
-        return add_then_dot_f64(w, c, x, next, n, ahead)
+        return add_then_dot_f64(w, c, x, next, n, behind, near, far)
     else:
-        return add_then_dot_f32(w, c, x, next, n, ahead)
+        return add_then_dot_f32(w, c, x, next, n, behind, near, far)
 
 
 cdef inline void block_dots(const floating* w, const floating* v, const floating** x, Py_ssize_t n, floating* m_out,

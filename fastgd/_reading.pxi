@@ -8,7 +8,8 @@ cdef enum:
     FAR_BYTES = 1 << 24         # of an X that comes from memory
     APART_FROM_BYTES = 512      # from which and up to which its rows, in order, are multiplied and added in two passes:
     APART_BYTES = 16384         # the hardware foresees one stream better than several,
-    FORESEEN_BYTES = 2048       # and from here on without help
+    FORESEEN_BYTES = 2048       # and from here on without help,
+    LONG_BYTES = 8192           # up to here
     NEAR_AHEAD_BYTES = 2048     # how far ahead rows in order are asked for into the first level of cache,
     FAR_AHEAD_BYTES = 8192      # and into the second
     SHORT_BYTES = 512           # of rows from afar in random order of which many are asked for, into the second level:
@@ -27,17 +28,21 @@ cdef struct Reading:        # how the rows of a pass are read
     bint apart              # multiplied and added in two passes
     bint shuffled           # from afar in random order: waiting for them would take longer than the steps
     bint far                # from memory in order
-    bint foreseen           # by the hardware
+    bint behind             # the row behind is asked for where they are apart
+    Py_ssize_t near_ahead   # and what comes so many bytes later, where rows are taken one by one
+    Py_ssize_t far_ahead
 
 
 cdef inline Reading reading(const Run* run, bint shuffled) noexcept nogil:
     cdef Py_ssize_t size = run.rows.d * run.itemsize, whole = size * run.rows.n
     cdef Reading how
     how.shuffled = shuffled and whole > NEAR_BYTES
-    how.apart = (size <= APART_BYTES and whole > NEAR_BYTES and not how.shuffled
+    how.apart = (size <= APART_BYTES and not how.shuffled
                  and size >= (APART_FROM_BYTES if whole > FAR_BYTES else SWEPT_BYTES))
     how.at_once = 1 if how.apart or SWEPT_FROM_BYTES <= size <= SWEPT_BYTES and not how.shuffled else TOGETHER
-    how.far, how.foreseen = whole > FAR_BYTES, size >= FORESEEN_BYTES
+    how.far, how.behind = whole > FAR_BYTES, whole > NEAR_BYTES
+    how.near_ahead = NEAR_AHEAD_BYTES if size >= LONG_BYTES and (how.far or not how.apart) else 0
+    how.far_ahead = FAR_AHEAD_BYTES if how.far and (size < FORESEEN_BYTES or size >= LONG_BYTES) else 0
     return how
 
 
@@ -75,12 +80,14 @@ cdef inline void move_then_multiply(const Run* run, const Reading* how, floating
                                     Py_ssize_t stop, floating* m_out, floating* g_out) noexcept nogil:
     # w ← w + Σ_i a_i x_i over the rows of the block before, then m and g of this one, while others are asked for
     cdef Py_ssize_t k, row, d = run.rows.d, ahead
+    cdef bint in_order
     cdef const char* near[TOGETHER]
     cdef const char* far[TOGETHER]
     if size == 1 and how.apart:
-        m_out[0] = add_then_dot(w, a[0], before[0], x[0], d, 0 if how.foreseen else FAR_AHEAD_BYTES)
+        m_out[0] = add_then_dot(w, a[0], before[0], x[0], d, how.behind, how.near_ahead, how.far_ahead)
     elif size == 1:
-        m_out[0] = row_sweep(w, a[0], before[0], x[0], d)
+        in_order = order == NULL or order[min(place, stop - 1)] == order[place - 1] + 1
+        m_out[0] = row_sweep(w, a[0], before[0], x[0], d, how.near_ahead if in_order else 0)
     elif order == NULL and d * run.itemsize <= APART_BYTES:     # of longer rows the first level is full
         for k in range(TOGETHER):
             near[k] = <const char*>x[0] + k * LINE_BYTES + NEAR_AHEAD_BYTES

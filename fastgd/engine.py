@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgd import _kernels, codes, data, reference
+from fastgd.arrays import aligned
 from fastgd.losses import Loss
 from fastgd.method import Method
 from fastgd.optimizers import SGD
@@ -182,9 +183,9 @@ class Engine:
         self.dtype = net.dtype
         self.epoch_losses: Sequence[float] = ()
         given = net.params if params is None else params
-        self.params = given.copy() if method.average else given
+        self.params = aligned(given.size, self.dtype) if method.average else given
         self._rows_of_state = method.optimizer.slots + (method.average > 0)
-        self.state = np.zeros(self._rows_of_state * given.size, self.dtype)
+        self.state = aligned(self._rows_of_state * given.size, self.dtype)
         self.paid = np.zeros(2 * given.size) if method.penalty is not None and method.penalty.l1 > 0 else None
         self.gradient = np.zeros_like(given)
         self.counters = np.zeros(5, np.int64)

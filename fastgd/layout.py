@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from fastgd.arrays import aligned
 from fastgd.registry import check_count
 
 Array = npt.NDArray[Any]
@@ -38,14 +39,8 @@ def check_sizes(sizes: Any) -> tuple[int, ...]:
 
 
 def empty(net: Shape, dtype: np.dtype[Any]) -> Array:
-    """Return a vector for the parameters (P,), zero so far, that starts on a cache line.
-
-    So no load of a whole register of parameters straddles two lines.
-    """
-    size = sum(outputs * (inputs + net.has_bias) for inputs, outputs in pairwise(net.sizes))
-    memory = np.zeros(size * dtype.itemsize + 64, np.uint8)
-    offset = -memory.ctypes.data % 64
-    return memory[offset : offset + size * dtype.itemsize].view(dtype)
+    """Return a vector for the parameters (P,), zero so far."""
+    return aligned(sum(outputs * (inputs + net.has_bias) for inputs, outputs in pairwise(net.sizes)), dtype)
 
 
 def draw(net: Shape, params: Array, rng: np.random.Generator) -> None:
