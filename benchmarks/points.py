@@ -11,16 +11,17 @@ from benchmarks.estimator_cases import FitCase, RowCase, SmallFitCase
 DTYPES = ("float64", "float32")
 
 
-def seconds(rows: int, numbers: float) -> float:
-    """Return about what a pass over rows of so many numbers takes."""
-    return rows * (10 + 0.2 * numbers) * 1e-9
+def seconds(rows: int, size: int) -> float:
+    """Return about the least that a pass over rows of so many bytes takes."""
+    return rows * (4 + 0.02 * size) * 1e-9
 
 
 def in_order(loss: str, dtype: str, size: int, features: int) -> LinearCase:
     """Return a case with an X of ``size`` bytes: passes of at least 0.1 ms, calls of about 40 ms of compiled work."""
-    rows = size // (features * np.dtype(dtype).itemsize)
-    repeats = max(1, round(1e-4 / seconds(rows, features)))
-    passes = max(1, round(0.04 / (repeats * seconds(rows, features))))
+    row_size = features * np.dtype(dtype).itemsize
+    rows = size // row_size
+    repeats = max(1, round(1e-4 / seconds(rows, row_size)))
+    passes = max(1, round(0.04 / (repeats * seconds(rows, row_size))))
     return LinearCase(
         group=cases.IN_ORDER, loss=loss, dtype=dtype, features=features, rows=rows, repeats=repeats, passes=passes
     )

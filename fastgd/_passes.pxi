@@ -39,16 +39,19 @@ cdef Py_ssize_t make_pass(Run* run, floating* params, floating* state, floating*
     # returns −1, or the place of a row that was not finite; unless `by_rows`, perhaps of a later one
     cdef Py_ssize_t size = run.net.size, reached = start, end = start, finite
     cdef floating* deltas = outputs + run.net.units
+    cdef floating* w = params
     open_lazy(run, params, state)
     measure(run, params)
     if by_rows:
         pass
     elif together(run):
+        w = placed(run, params, X, deltas + run.net.units)
         while end < stop and reached == end:
-            reached = visit_together(run, params, state, X, T, weights, order, reached, stop)
+            reached = visit_together(run, w, state, X, T, weights, order, reached, stop)
             end = min(reached + TOGETHER, stop)
-            reached = visit_rows(run, params, state, gradient, outputs, deltas, X, T, weights, order, reached, end,
-                                 path_out)
+            reached = visit_rows(run, w, state, gradient, outputs, deltas, X, T, weights, order, reached, end, path_out)
+        if w != params:
+            memcpy(params, w, size * sizeof(floating))
     elif one_by_one(run):
         reached = visit_sparse(run, params, X, T, weights, order, start, stop)
     elif not units_in_blocks(run):

@@ -5,13 +5,16 @@ cdef enum:
     ROWS = 2 * BLOCK            # at once in networks whose weights leave the first level of cache, else BLOCK
     SWEPT_FROM_BYTES = 2560     # from which and up to which rows from the caches are taken one by one: two of them and
     SWEPT_BYTES = 10922         # the weights fit into the first level
+    FULL_BYTES = 16384          # a row and the weights fill it
+    HELD_BYTES = 1 << 18        # and here the second
     FAR_BYTES = 1 << 24         # of an X that comes from memory
-    APART_FROM_BYTES = 512      # from which and up to which its rows, in order, are multiplied and added in two passes:
-    APART_BYTES = 16384         # the hardware foresees one stream better than several,
-    FORESEEN_BYTES = 2048       # and from here on without help,
+    APART_BYTES = 512           # from where its rows, in order, are multiplied and added in two passes: the hardware
+    FORESEEN_BYTES = 2048       # foresees one stream better than several, and from here on without help,
     LONG_BYTES = 8192           # up to here
+    PAGE_BYTES = 4096           # two addresses that differ by whole pages share a set of the first level
     NEAR_AHEAD_BYTES = 2048     # how far ahead rows in order are asked for into the first level of cache,
-    FAR_AHEAD_BYTES = 8192      # and into the second
+    NEXT_AHEAD_BYTES = 512      # long ones from memory that leave room there,
+    FAR_AHEAD_BYTES = 8192      # and into the second: a long row's size, but no more than FULL_BYTES
     SHORT_BYTES = 512           # of rows from afar in random order of which many are asked for, into the second level:
     MANY_AHEAD = 24             # so many, of longer ones
     FEW_AHEAD = 12
@@ -25,25 +28,46 @@ cdef struct Block:
 
 cdef struct Reading:        # how the rows of a pass are read
     Py_ssize_t at_once      # TOGETHER, or 1 where they are swept or apart
-    bint apart              # multiplied and added in two passes
+    bint apart              # multiplied and added in two passes,
+    bint behind             # of which the second asks for the row behind
     bint shuffled           # from afar in random order: waiting for them would take longer than the steps
-    bint far                # from memory in order
-    bint behind             # the row behind is asked for where they are apart
-    Py_ssize_t near_ahead   # and what comes so many bytes later, where rows are taken one by one
+    Py_ssize_t near_ahead   # how far ahead rows in order are asked for, or 0
     Py_ssize_t far_ahead
 
 
 cdef inline Reading reading(const Run* run, bint shuffled) noexcept nogil:
     cdef Py_ssize_t size = run.rows.d * run.itemsize, whole = size * run.rows.n
+    cdef bint far = whole > FAR_BYTES
     cdef Reading how
-    how.shuffled = shuffled and whole > NEAR_BYTES
-    how.apart = (size <= APART_BYTES and not how.shuffled
-                 and size >= (APART_FROM_BYTES if whole > FAR_BYTES else SWEPT_BYTES))
+    how.shuffled, how.behind = shuffled and whole > NEAR_BYTES, whole > NEAR_BYTES
+    how.apart = (not how.shuffled and size >= (APART_BYTES if far else SWEPT_BYTES)
+                 and size <= (HELD_BYTES if far else FULL_BYTES))
     how.at_once = 1 if how.apart or SWEPT_FROM_BYTES <= size <= SWEPT_BYTES and not how.shuffled else TOGETHER
-    how.far, how.behind = whole > FAR_BYTES, whole > NEAR_BYTES
-    how.near_ahead = NEAR_AHEAD_BYTES if size >= LONG_BYTES and (how.far or not how.apart) else 0
-    how.far_ahead = FAR_AHEAD_BYTES if how.far and (size < FORESEEN_BYTES or size >= LONG_BYTES) else 0
+    how.near_ahead, how.far_ahead = NEAR_AHEAD_BYTES, FAR_AHEAD_BYTES if far else 0
+    if how.at_once == TOGETHER:
+        if size > FULL_BYTES:
+            how.near_ahead = how.far_ahead = 0
+    elif size < LONG_BYTES:
+        how.near_ahead = 0
+        how.far_ahead = how.far_ahead if size < FORESEEN_BYTES else 0
+    elif far:
+        how.near_ahead = NEXT_AHEAD_BYTES if size <= FULL_BYTES else NEAR_AHEAD_BYTES
+        how.far_ahead = min(size, <Py_ssize_t>FULL_BYTES)
+    elif how.apart:
+        how.near_ahead = 0
     return how
+
+
+cdef inline floating* placed(const Run* run, floating* params, const floating* X, floating* room) noexcept nogil:
+    # the parameters, where a row fills the first level of cache with them as a copy in `room`: a quarter of a page from
+    # where rows of whole pages begin, so that each takes its turn in a set
+    cdef Py_ssize_t size = run.rows.d * run.itemsize
+    cdef size_t line = <size_t>X // LINE_BYTES * LINE_BYTES, start = <size_t>room
+    if not SWEPT_BYTES < size <= FULL_BYTES:
+        return params
+    start += (line + PAGE_BYTES // 4 - start) % PAGE_BYTES
+    memcpy(<void*>start, params, run.net.size * sizeof(floating))
+    return <floating*>start
 
 
 cdef inline void ask_for_target(const Run* run, const floating* T, const floating* weights,
@@ -86,13 +110,13 @@ cdef inline void move_then_multiply(const Run* run, const Reading* how, floating
     if size == 1 and how.apart:
         m_out[0] = add_then_dot(w, a[0], before[0], x[0], d, how.behind, how.near_ahead, how.far_ahead)
     elif size == 1:
-        in_order = order == NULL or order[min(place, stop - 1)] == order[place - 1] + 1
+        in_order = order == NULL or how.near_ahead and order[min(place, stop - 1)] == order[place - 1] + 1
         m_out[0] = row_sweep(w, a[0], before[0], x[0], d, how.near_ahead if in_order else 0)
-    elif order == NULL and d * run.itemsize <= APART_BYTES:     # of longer rows the first level is full
+    elif order == NULL and how.near_ahead:
         for k in range(TOGETHER):
-            near[k] = <const char*>x[0] + k * LINE_BYTES + NEAR_AHEAD_BYTES
-            far[k] = <const char*>x[0] + k * LINE_BYTES + FAR_AHEAD_BYTES
-        move_and_sum(w, a, before, x, d, m_out, g_out, near, far if how.far else NULL, TOGETHER * LINE_BYTES)
+            near[k] = <const char*>x[0] + k * LINE_BYTES + how.near_ahead
+            far[k] = <const char*>x[0] + k * LINE_BYTES + how.far_ahead
+        move_and_sum(w, a, before, x, d, m_out, g_out, near, far if how.far_ahead else NULL, TOGETHER * LINE_BYTES)
     elif how.shuffled:
         ahead = MANY_AHEAD if d * run.itemsize <= SHORT_BYTES else FEW_AHEAD
         for k in range(TOGETHER):
