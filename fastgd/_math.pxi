@@ -46,12 +46,12 @@ cdef inline double expm1_of_negative(double x) noexcept nogil:
 
 cdef inline double log_of_one_plus(double f) noexcept nogil:
     # log(1 + f) for √½ ≤ 1 + f ≤ 2: 2 atanh(s) with s = f / (2 + f), written as f − s (f − …), which rounds less
-    cdef double s = f / (2 + f), z = s * s, zz = z * z, low, middle, high, top
+    cdef double s = f / (2 + f), z = s * s, zz = z * z, zzzz = zz * zz, low, middle, high, top
     low = (2.0 / 3 + z * (2.0 / 5)) + zz * (2.0 / 7 + z * (2.0 / 9))
     middle = (2.0 / 11 + z * (2.0 / 13)) + zz * (2.0 / 15 + z * (2.0 / 17))
     high = (2.0 / 19 + z * (2.0 / 21)) + zz * (2.0 / 23 + z * (2.0 / 25))
     top = (2.0 / 27 + z * (2.0 / 29)) + zz * (2.0 / 31 + z * (2.0 / 33))
-    return f - s * (f - z * ((low + (zz * zz) * middle) + (zz * zz) * (zz * zz) * (high + (zz * zz) * top)))
+    return f - s * (f - z * ((low + zzzz * middle) + (zzzz * zzzz) * (high + zzzz * top)))
 
 
 cdef inline double mantissa(double x, double* k_out) noexcept nogil:
