@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,8 @@ def nanoseconds(cases: Sequence[TrainerCase]) -> list[float]:
 
 
 def long_enough(rows: int, numbers: int) -> dict[str, int]:
-    """Return repeats that make a pass of so many numbers a row take at least 2 ms, and 4 ms in float64."""
-    return {"rows": rows, "repeats": max(1, round(4e-3 / seconds(rows, 8 * numbers)))}
+    """Return repeats that make a pass of so many numbers a row take at least 2 ms."""
+    return {"rows": rows, "repeats": ceil(2e-3 / seconds(rows, 4 * numbers))}
 
 
 def caches() -> dict[str, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import numpy as np
 
 from benchmarks import cases
@@ -11,16 +13,16 @@ from benchmarks.estimator_cases import FitCase, RowCase, SmallFitCase
 DTYPES = ("float64", "float32")
 
 
-def seconds(rows: int, size: int) -> float:
-    """Return about the least that a pass over rows of so many bytes takes."""
-    return rows * (4 + 0.02 * size) * 1e-9
+def seconds(rows: int, row_size: int) -> float:
+    """Return the least that a pass over rows of so many bytes was seen to take."""
+    return rows * (3.5 + 0.016 * row_size) * 1e-9
 
 
 def in_order(loss: str, dtype: str, size: int, features: int) -> LinearCase:
     """Return a case with an X of ``size`` bytes: passes of at least 0.1 ms, calls of about 40 ms of compiled work."""
     row_size = features * np.dtype(dtype).itemsize
     rows = size // row_size
-    repeats = max(1, round(1e-4 / seconds(rows, row_size)))
+    repeats = ceil(1e-4 / seconds(rows, row_size))
     passes = max(1, round(0.04 / (repeats * seconds(rows, row_size))))
     return LinearCase(
         group=cases.IN_ORDER, loss=loss, dtype=dtype, features=features, rows=rows, repeats=repeats, passes=passes

@@ -132,6 +132,6 @@ static inline REAL NAME(add_then_dot)(REAL *w, REAL c, const REAL *x, const REAL
         NAME(add_scaled_asking)(w, c, x, n, 1);
     else
         NAME(add_scaled_asking)(w, c, x, n, 0);
-    if (near) return NAME(dot_asking)(w, next, n, 0, near, far);
-    return far ? NAME(dot_asking)(w, next, n, 0, 0, far) : NAME(dot)(w, next, n, 0);
+    if (!far) return NAME(dot)(w, next, n, 0); /* nor near */
+    return near ? NAME(dot_asking)(w, next, n, 0, near, far) : NAME(dot_asking)(w, next, n, 0, 0, far);
 }

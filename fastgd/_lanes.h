@@ -189,8 +189,8 @@ static inline REAL NAME(narrow_dot)(const REAL *w, const REAL *x, ptrdiff_t n, R
     return start;
 }
 
-/* start + Σ_j a_j b_j. Unless they are 0, what stands so many bytes behind b is asked for, into the first and the second
-   level of cache. */
+/* start + Σ_j a_j b_j. What stands `near` and `far` bytes behind b is asked for, into the first and the second level of
+   cache, unless they are 0. */
 INLINED REAL NAME(dot_asking)(const REAL *a, const REAL *b, ptrdiff_t n, REAL start, ptrdiff_t near, ptrdiff_t far) {
     ptrdiff_t j = 0;
     if (n >= LANES) {

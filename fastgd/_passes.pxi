@@ -45,7 +45,7 @@ cdef Py_ssize_t make_pass(Run* run, floating* params, floating* state, floating*
     if by_rows:
         pass
     elif together(run):
-        w = placed(run, params, X, deltas + run.net.units)
+        w = placed(run, params, X, stop - start, deltas + run.net.units)
         while end < stop and reached == end:
             reached = visit_together(run, w, state, X, T, weights, order, reached, stop)
             end = min(reached + TOGETHER, stop)

@@ -5,16 +5,17 @@ cdef enum:
     ROWS = 2 * BLOCK            # at once in networks whose weights leave the first level of cache, else BLOCK
     SWEPT_FROM_BYTES = 2560     # from which and up to which rows from the caches are taken one by one: two of them and
     SWEPT_BYTES = 10922         # the weights fit into the first level
-    FULL_BYTES = 16384          # a row and the weights fill it
-    HELD_BYTES = 1 << 18        # and here the second
+    FULL_BYTES = 16384          # up to here, where one of them and the weights fill it, in two passes
     FAR_BYTES = 1 << 24         # of an X that comes from memory
-    APART_BYTES = 512           # from where its rows, in order, are multiplied and added in two passes: the hardware
-    FORESEEN_BYTES = 2048       # foresees one stream better than several, and from here on without help,
+    APART_BYTES = 512           # from which and up to which its rows, in order, are multiplied and added in two passes:
+    HELD_BYTES = 1 << 18        # the hardware foresees one stream better than several,
+    FORESEEN_BYTES = 2048       # and from here on without help,
     LONG_BYTES = 8192           # up to here
-    PAGE_BYTES = 4096           # two addresses that differ by whole pages share a set of the first level
+    PLACED_ROWS = 8             # from which on a copy of the weights pays
+    PAGE_BYTES = 4096           # what differs by whole pages shares a set of the first level
     NEAR_AHEAD_BYTES = 2048     # how far ahead rows in order are asked for into the first level of cache,
-    NEXT_AHEAD_BYTES = 512      # long ones from memory that leave room there,
-    FAR_AHEAD_BYTES = 8192      # and into the second: a long row's size, but no more than FULL_BYTES
+    NEXT_AHEAD_BYTES = 512      # or, where they are long, come from memory and leave room there, so far,
+    FAR_AHEAD_BYTES = 8192      # and into the second: long ones by their size, but no more than FULL_BYTES
     SHORT_BYTES = 512           # of rows from afar in random order of which many are asked for, into the second level:
     MANY_AHEAD = 24             # so many, of longer ones
     FEW_AHEAD = 12
@@ -28,11 +29,11 @@ cdef struct Block:
 
 cdef struct Reading:        # how the rows of a pass are read
     Py_ssize_t at_once      # TOGETHER, or 1 where they are swept or apart
-    bint apart              # multiplied and added in two passes,
-    bint behind             # of which the second asks for the row behind
+    bint apart              # multiplied and added in two passes
+    bint behind             # where they are apart, the row behind is asked for while one is added
     bint shuffled           # from afar in random order: waiting for them would take longer than the steps
-    Py_ssize_t near_ahead   # how far ahead rows in order are asked for, or 0
-    Py_ssize_t far_ahead
+    Py_ssize_t near_ahead   # how far ahead rows in order are asked for into the first level, or 0,
+    Py_ssize_t far_ahead    # and into the second
 
 
 cdef inline Reading reading(const Run* run, bint shuffled) noexcept nogil:
@@ -43,27 +44,27 @@ cdef inline Reading reading(const Run* run, bint shuffled) noexcept nogil:
     how.apart = (not how.shuffled and size >= (APART_BYTES if far else SWEPT_BYTES)
                  and size <= (HELD_BYTES if far else FULL_BYTES))
     how.at_once = 1 if how.apart or SWEPT_FROM_BYTES <= size <= SWEPT_BYTES and not how.shuffled else TOGETHER
-    how.near_ahead, how.far_ahead = NEAR_AHEAD_BYTES, FAR_AHEAD_BYTES if far else 0
+    how.near_ahead = how.far_ahead = 0
     if how.at_once == TOGETHER:
-        if size > FULL_BYTES:
-            how.near_ahead = how.far_ahead = 0
-    elif size < LONG_BYTES:
-        how.near_ahead = 0
-        how.far_ahead = how.far_ahead if size < FORESEEN_BYTES else 0
-    elif far:
+        if size <= FULL_BYTES:                          # of longer rows the first level is full
+            how.near_ahead, how.far_ahead = NEAR_AHEAD_BYTES, FAR_AHEAD_BYTES if far else 0
+    elif far and size >= LONG_BYTES:
         how.near_ahead = NEXT_AHEAD_BYTES if size <= FULL_BYTES else NEAR_AHEAD_BYTES
         how.far_ahead = min(size, <Py_ssize_t>FULL_BYTES)
-    elif how.apart:
-        how.near_ahead = 0
+    elif far and size < FORESEEN_BYTES:
+        how.far_ahead = FAR_AHEAD_BYTES
+    elif size >= LONG_BYTES and not how.apart:
+        how.near_ahead = NEAR_AHEAD_BYTES
     return how
 
 
-cdef inline floating* placed(const Run* run, floating* params, const floating* X, floating* room) noexcept nogil:
-    # the parameters, where a row fills the first level of cache with them as a copy in `room`: a quarter of a page from
-    # where rows of whole pages begin, so that each takes its turn in a set
+cdef inline floating* placed(const Run* run, floating* params, const floating* X, Py_ssize_t rows,
+                             floating* room) noexcept nogil:
+    # the parameters or, where a row of X and they fill the first level of cache and rows are many, a copy in `room`, so
+    # that they don't push each other out: on a cache line, a quarter of a page from where rows of whole pages begin
     cdef Py_ssize_t size = run.rows.d * run.itemsize
     cdef size_t line = <size_t>X // LINE_BYTES * LINE_BYTES, start = <size_t>room
-    if not SWEPT_BYTES < size <= FULL_BYTES:
+    if not SWEPT_BYTES < size <= FULL_BYTES or rows < PLACED_ROWS:
         return params
     start += (line + PAGE_BYTES // 4 - start) % PAGE_BYTES
     memcpy(<void*>start, params, run.net.size * sizeof(floating))

@@ -101,8 +101,8 @@ def work_size(net: Net, rows_of_state: int) -> int:
     """Return the numbers of scratch that a training pass takes.
 
     They are a 64-bit count for each column, what the pass may have to undo, outputs and slopes of one row, sums and
-    slopes of a first layer for a block of rows, and what few units lack to whole lanes, in rows of eight or fewer;
-    there also a pass places its weights that has one output and long rows.
+    slopes of a first layer for a block of rows, and what few units lack to whole lanes, in rows of eight or fewer. The
+    last is more than what a pass over long rows takes with one output, a copy of the weights and a page.
     """
     columns = net.in_features * (8 // net.dtype.itemsize)
     filling = 8 * (net.in_features + net.out_features + 4)

@@ -58,7 +58,7 @@ def test_wide_rows_take_passive_aggressive_steps(dtype, d, schedule):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("choices", [{}, {"penalty": "l2"}], ids=["plain", "L2"])
-@pytest.mark.parametrize("d", [257, 1037])
+@pytest.mark.parametrize("d", [257, 1037, 1500])
 def test_a_wide_row_that_is_not_finite_undoes_the_pass(d, choices, bad):
     for row in (0, 7, 22):
         args = wide_pass("log_loss", "float64", d, choices)
