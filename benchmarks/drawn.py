@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from fastgd import arrays
+
 Array = npt.NDArray[Any]
 
 
@@ -61,7 +63,4 @@ def normal(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Arra
 
 def aligned(shape: tuple[int, ...], dtype: str) -> Array:
     """Return zeros that start on a cache line; otherwise the allocator's luck decides about 20 % of the speed."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    memory = np.zeros(size + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    return memory[start : start + size].view(dtype).reshape(shape)
+    return arrays.aligned(int(np.prod(shape)), np.dtype(dtype)).reshape(shape)

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-
 CACHE_LINE = 64
 
 
