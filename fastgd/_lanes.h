@@ -149,24 +149,12 @@ static inline REAL NAME(halve)(lanes sum) {
     return NAME(add_up)(NAME(fold)(sum, NULL, NULL));
 }
 
-/* The values at z of two power series whose n-th terms are c[2n] and c[2n + 1], by pairs of terms, and pairs of pairs:
-   what is short waits less. `start` is added to the first. */
-INLINED REAL NAME(two_series)(REAL z, const REAL *c, int terms, REAL start, REAL *second) {
+/* Σ_n c_n zⁿ of n < terms, with `first` for c_0, by pairs of terms, and pairs of pairs: what is short waits less */
+INLINED REAL NAME(series)(REAL z, REAL first, const REAL *c, int terms) {
     const REAL zz = z * z;
-#if defined(__GNUC__)
-    typedef REAL two __attribute__((vector_size(2 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
-    const two *t = (const two *)c;
-    two sum = ((t[0] + (two){start, 0}) + z * t[1]) + zz * (t[2] + z * t[3]);
-    if (terms == 8) sum += (zz * zz) * ((t[4] + z * t[5]) + zz * (t[6] + z * t[7]));
-#else
-    REAL sum[2];
-    for (int k = 0; k < 2; k++, c++, start = 0) {
-        sum[k] = ((c[0] + start) + z * c[2]) + zz * (c[4] + z * c[6]);
-        if (terms == 8) sum[k] += (zz * zz) * ((c[8] + z * c[10]) + zz * (c[12] + z * c[14]));
-    }
-#endif
-    *second = sum[1];
-    return sum[0];
+    REAL sum = (first + z * c[1]) + zz * (c[2] + z * c[3]);
+    if (terms == 8) sum += (zz * zz) * ((c[4] + z * c[5]) + zz * (c[6] + z * c[7]));
+    return sum;
 }
 
 static inline REAL NAME(dot_of_four)(const REAL *a, const REAL *b) {

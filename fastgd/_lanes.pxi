@@ -58,8 +58,8 @@ cdef extern from *:
     void weighted_rows_f32(const float* w, const float* c, Py_ssize_t m, Py_ssize_t n, float* out) noexcept nogil
     double narrow_dot_f64(const double* w, const double* x, Py_ssize_t n, double start) noexcept nogil
     float narrow_dot_f32(const float* w, const float* x, Py_ssize_t n, float start) noexcept nogil
-    double two_series_f64(double z, const double* c, int terms, double start, double* second) noexcept nogil
-    float two_series_f32(float z, const float* c, int terms, float start, float* second) noexcept nogil
+    double series_f64(double z, double first, const double* c, int terms) noexcept nogil
+    float series_f32(float z, float first, const float* c, int terms) noexcept nogil
     void add_to_rows_f64(double* w, const double* c, double factor, const double* x, Py_ssize_t m,
                          Py_ssize_t n) noexcept nogil
     void add_to_rows_f32(float* w, const float* c, float factor, const float* x, Py_ssize_t m,

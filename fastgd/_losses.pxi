@@ -124,7 +124,7 @@ cdef inline floating tweedie(floating y, floating t, double p, floating* slope_o
 # ------------------------------------------------------------------------ targets are 0 and 1; s = 2t − 1 is −1 and +1
 
 cdef inline floating log_loss_at(floating y, floating t, floating* slope_out) noexcept nogil:
-    # log_loss of a y that no point of the table is known to be near, or that is beyond it
+    # log_loss of a y that no point of the table is known to be near
     cdef double e = exponential(-fabs(<double>y)), side = copysign(1, <double>y)
     cdef floating s = not_negative(y) - t
     slope_out[0] = s - <floating>(side * (e / (1 + e)))
@@ -132,8 +132,12 @@ cdef inline floating log_loss_at(floating y, floating t, floating* slope_out) no
 
 
 cdef floating log_loss_afar(floating y, floating t, floating* slope_out) noexcept nogil:
-    # the same by a call, where hardly any y goes: written in place it would take the registers of a block of rows
-    return log_loss_at(y, t, slope_out)
+    # the same beyond the table, where 1 + e is 1. A call, because hardly any y goes here: written in place it would take
+    # the registers of a block of rows
+    cdef double e = exponential(-fabs(<double>y))
+    cdef floating s = not_negative(y) - t
+    slope_out[0] = s - <floating>copysign(e, <double>y)
+    return s * y + <floating>e
 
 
 cdef inline floating log_loss(floating z, floating t, Point near, floating* slope_out) noexcept nogil:

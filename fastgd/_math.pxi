@@ -116,11 +116,11 @@ cdef enum:
     TERMS = 8                               # in double: |y − p| ≤ 1/32, and 32^−8 / 8! is 2.3e-17
     TERMS_SINGLE = 4                        # 32^−4 / 4! is 4e-8
     PER_UNIT = 32
-    SPAN = 40                               # beyond it e^−|y| is less than weights keep, so that few go there
+    SPAN = 63                               # few go beyond it, because weights hardly keep e^−|y|
     MIDDLE = PER_UNIT * SPAN                # the point 0
     POINTS = 2 * MIDDLE + 1
 
-cdef double[POINTS * TERMS * 2] curves      # about each point the terms of h and of H by turns
+cdef double[POINTS * TERMS * 2] curves      # about each point the terms of h, and then those of H
 cdef float[POINTS * TERMS_SINGLE * 2] curves_single
 
 
@@ -134,17 +134,19 @@ cdef void tabulate_curves() noexcept:
     cdef Py_ssize_t k, n, i
     cdef double e, change, side
     cdef double* c
+    cdef float* single
     for k in range(POINTS):
         side = 1 if k >= MIDDLE else -1
         c, e = curves + k * TERMS * 2, exponential(-side * <double>(k - MIDDLE) / PER_UNIT)
-        c[0], c[1] = -side * e / (1 + e), log_of_one_plus(e)
+        c[0], c[TERMS] = -side * e / (1 + e), log_of_one_plus(e)
         for n in range(TERMS - 1):
-            change = -side * c[2 * n]
+            change = -side * c[n]
             for i in range(n + 1):
-                change -= c[2 * i] * c[2 * (n - i)]
-            c[2 * n + 2], c[2 * n + 3] = change / (n + 1), c[2 * n] / (n + 1)
-        for n in range(TERMS_SINGLE * 2):
-            curves_single[k * TERMS_SINGLE * 2 + n] = <float>c[n]
+                change -= c[i] * c[n - i]
+            c[n + 1], c[TERMS + n + 1] = change / (n + 1), c[n] / (n + 1)
+        single = curves_single + k * TERMS_SINGLE * 2
+        for n in range(TERMS_SINGLE):
+            single[n], single[TERMS_SINGLE + n] = <float>c[n], <float>c[TERMS + n]
 
 
 tabulate_curves()
@@ -168,8 +170,14 @@ cdef inline Point point_near(floating y) noexcept nogil:
 
 
 cdef inline floating logistic_curve(floating z, Py_ssize_t at, floating start, floating* integral_out) noexcept nogil:
-    # start + h(p + z), and H(p + z), for |z| ≤ 1 / PER_UNIT
+    # start + h(p + z), which is waited for, and then H(p + z), for |z| ≤ 1 / PER_UNIT
+    cdef const double* c = curves + at * TERMS * 2
+    cdef const float* single = curves_single + at * TERMS_SINGLE * 2
+    cdef floating h
     if floating is double:
-        return two_series_f64(z, curves + at * TERMS * 2, TERMS, start, integral_out)
+        h = series_f64(z, start + c[0], c, TERMS)
+        integral_out[0] = series_f64(z, c[TERMS], c + TERMS, TERMS)
     else:
-        return two_series_f32(z, curves_single + at * TERMS_SINGLE * 2, TERMS_SINGLE, start, integral_out)
+        h = series_f32(z, start + single[0], single, TERMS_SINGLE)
+        integral_out[0] = series_f32(z, single[TERMS_SINGLE], single + TERMS_SINGLE, TERMS_SINGLE)
+    return h

@@ -279,6 +279,23 @@ def test_log_loss_in_single_precision_against_exact_arithmetic():
     np.testing.assert_allclose(found_slopes, slopes, rtol=4e-7)
 
 
+def test_log_loss_of_rows_in_blocks_in_exact_arithmetic(dtype):
+    # a row's first column is its raw prediction, and it has one of its own, whose weight becomes −slope
+    y = np.concatenate([np.linspace(-130, 130, 301), np.linspace(62.9, 63.1, 9), -np.linspace(62.9, 63.1, 9)])
+    y = np.random.default_rng(5).permutation(y).astype(dtype)
+    net = fastgd.MLP([1 + y.size, 1], bias=False, dtype=dtype)
+    net.params[:] = [1] + [0] * y.size
+    X, t = np.hstack([y[:, None], np.eye(y.size, dtype=dtype)]), (y > 0).astype(dtype)[:, None]
+    lr = 2.0**-60 if dtype == "float64" else 2.0**-30  # too small to move the first weight
+    one = Pass(net, X, t, losses.LogLoss(), Method(fastgd.SGD(lr=lr)))
+    assert one.run(_kernels) == -1
+    assert one.params[0] == 1
+    values, slopes = exact(losses.LogLoss(), y[:, None], t)
+    rtol, smallest = (4e-15, 0) if dtype == "float64" else (4e-7, np.finfo(np.float32).smallest_normal / lr)
+    np.testing.assert_allclose(one.totals[0], float(mp.fsum(values)), rtol=rtol)
+    np.testing.assert_allclose(-one.params[1:].astype(float) / lr, np.ravel(slopes).astype(float), rtol, smallest)
+
+
 def test_exponential_logarithm_and_power_in_exact_arithmetic():
     rng = np.random.default_rng(4)
     y = np.concatenate([rng.uniform(-700, 700, 300), rng.normal(size=100), [0.0, -700.0, 700.0]])
