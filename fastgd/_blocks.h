@@ -125,11 +125,11 @@ static inline REAL NAME(row_sweep)(REAL *w, REAL c, const REAL *x, const REAL *n
     return ahead ? NAME(row_sweep_asking)(w, c, x, next, n, ahead) : NAME(row_sweep_asking)(w, c, x, next, n, 0);
 }
 
-/* the same in two passes, of which the first may ask for the row behind x, and the second as dot_asking does */
-static inline REAL NAME(add_then_dot)(REAL *w, REAL c, const REAL *x, const REAL *next, ptrdiff_t n, int behind,
+/* the same in two passes, of which each may ask as its loop does */
+static inline REAL NAME(add_then_dot)(REAL *w, REAL c, const REAL *x, const REAL *next, ptrdiff_t n, ptrdiff_t behind,
                                       ptrdiff_t near, ptrdiff_t far) {
     if (behind)
-        NAME(add_scaled_asking)(w, c, x, n, 1);
+        NAME(add_scaled_asking)(w, c, x, n, behind);
     else
         NAME(add_scaled_asking)(w, c, x, n, 0);
     if (!far) return NAME(dot)(w, next, n, 0); /* nor near */

@@ -272,13 +272,13 @@ static inline void NAME(add_to_rows)(REAL *w, const REAL *c, REAL factor, const 
         for (ptrdiff_t k = 0; k < m; k++) w[k * n + j] += factor * c[k] * x[j];
 }
 
-/* w_j ← w_j + c x_j, while the row behind x may be asked for, into the second level of cache */
-INLINED void NAME(add_scaled_asking)(REAL *w, REAL c, const REAL *x, ptrdiff_t n, int behind) {
+/* w_j ← w_j + c x_j. What stands `behind` bytes behind x is asked for, into the second level of cache, unless it is 0. */
+INLINED void NAME(add_scaled_asking)(REAL *w, REAL c, const REAL *x, ptrdiff_t n, ptrdiff_t behind) {
     ptrdiff_t j = 0;
     for (; j + 4 * LANES <= n; j += 4 * LANES) {
         if (behind) {
-            PREFETCH_FAR(x + n + j);
-            PREFETCH_FAR(x + n + j + 2 * LANES);
+            PREFETCH_FAR((const char *)(x + j) + behind);
+            PREFETCH_FAR((const char *)(x + j + 2 * LANES) + behind);
         }
         for (ptrdiff_t k = 0; k < 4 * LANES; k += PER) *(part *)(w + j + k) += c * *(const part *)(x + j + k);
     }
@@ -292,7 +292,7 @@ INLINED void NAME(add_scaled_asking)(REAL *w, REAL c, const REAL *x, ptrdiff_t n
 }
 
 static inline void NAME(add_scaled)(REAL *w, REAL c, const REAL *x, ptrdiff_t n) {
-    NAME(add_scaled_asking)(w, c, x, n, 1);
+    NAME(add_scaled_asking)(w, c, x, n, n * (ptrdiff_t)sizeof(REAL)); /* the row behind x */
 }
 
 #include "_blocks.h"

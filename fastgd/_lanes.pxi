@@ -83,9 +83,9 @@ cdef extern from *:
     float row_sweep_f32(float* w, float c, const float* x, const float* next, Py_ssize_t n,
                         Py_ssize_t ahead) noexcept nogil
     double add_then_dot_f64(double* w, double c, const double* x, const double* next, Py_ssize_t n,
-                            bint behind, Py_ssize_t near, Py_ssize_t far) noexcept nogil
+                            Py_ssize_t behind, Py_ssize_t near, Py_ssize_t far) noexcept nogil
     float add_then_dot_f32(float* w, float c, const float* x, const float* next, Py_ssize_t n,
-                           bint behind, Py_ssize_t near, Py_ssize_t far) noexcept nogil
+                           Py_ssize_t behind, Py_ssize_t near, Py_ssize_t far) noexcept nogil
     void block_dots_f64(const double* w, const double* v, const double** x, Py_ssize_t n, double* m,
                         double* q) noexcept nogil
     void block_dots_f32(const float* w, const float* v, const float** x, Py_ssize_t n, float* m,
@@ -231,7 +231,7 @@ cdef inline floating row_sweep(floating* w, floating c, const floating* x, const
 
 
 cdef inline floating add_then_dot(floating* w, floating c, const floating* x, const floating* next, Py_ssize_t n,
-                                  bint behind, Py_ssize_t near, Py_ssize_t far) noexcept nogil:
+                                  Py_ssize_t behind, Py_ssize_t near, Py_ssize_t far) noexcept nogil:
     # the same in two passes, while the row behind x may be asked for, and what stands so many bytes behind `next`
     if floating is double:
         return add_then_dot_f64(w, c, x, next, n, behind, near, far)

@@ -132,8 +132,8 @@ cdef inline floating log_loss_at(floating y, floating t, floating* slope_out) no
 
 
 cdef floating log_loss_afar(floating y, floating t, floating* slope_out) noexcept nogil:
-    # the same beyond the table, where 1 + e is 1. A call, because hardly any y goes here: written in place it would take
-    # the registers of a block of rows
+    # the same beyond the table, where 1 + e is 1. Hardly any y goes here: written in place, and not called, it would
+    # take the registers of a block of rows
     cdef double e = exponential(-fabs(<double>y))
     cdef floating s = not_negative(y) - t
     slope_out[0] = s - <floating>copysign(e, <double>y)

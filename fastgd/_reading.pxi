@@ -8,14 +8,13 @@ cdef enum:
     FULL_BYTES = 16384          # up to here, where one of them and the weights fill it, in two passes
     FAR_BYTES = 1 << 24         # of an X that comes from memory
     APART_BYTES = 512           # from which and up to which its rows, in order, are multiplied and added in two passes:
-    HELD_BYTES = 1 << 18        # the hardware foresees one stream better than several,
-    FORESEEN_BYTES = 2048       # and from here on without help,
-    LONG_BYTES = 8192           # up to here
+    HELD_BYTES = 1 << 18        # the hardware foresees one stream better than several
+    LONG_BYTES = 8192           # of a row that it does not foresee well enough into the first level
     PLACED_ROWS = 8             # from which on a copy of the weights pays
     PAGE_BYTES = 4096           # what differs by whole pages shares a set of the first level
     NEAR_AHEAD_BYTES = 2048     # how far ahead rows in order are asked for into the first level of cache,
     NEXT_AHEAD_BYTES = 512      # or, where they are long, come from memory and leave room there, so far,
-    FAR_AHEAD_BYTES = 8192      # and into the second: long ones by their size, but no more than FULL_BYTES
+    FAR_AHEAD_BYTES = 1 << 15   # and from memory into the second
     SHORT_BYTES = 512           # of rows from afar in random order of which many are asked for, into the second level:
     MANY_AHEAD = 24             # so many, of longer ones
     FEW_AHEAD = 12
@@ -30,31 +29,27 @@ cdef struct Block:
 cdef struct Reading:        # how the rows of a pass are read
     Py_ssize_t at_once      # TOGETHER, or 1 where they are swept or apart
     bint apart              # multiplied and added in two passes
-    bint behind             # where they are apart, the row behind is asked for while one is added
     bint shuffled           # from afar in random order: waiting for them would take longer than the steps
     Py_ssize_t near_ahead   # how far ahead rows in order are asked for into the first level, or 0,
-    Py_ssize_t far_ahead    # and into the second
+    Py_ssize_t far_ahead    # into the second,
+    Py_ssize_t behind       # and so while one that is apart is added: memory is never left waiting
 
 
 cdef inline Reading reading(const Run* run, bint shuffled) noexcept nogil:
     cdef Py_ssize_t size = run.rows.d * run.itemsize, whole = size * run.rows.n
     cdef bint far = whole > FAR_BYTES
     cdef Reading how
-    how.shuffled, how.behind = shuffled and whole > NEAR_BYTES, whole > NEAR_BYTES
+    how.shuffled = shuffled and whole > NEAR_BYTES
     how.apart = (not how.shuffled and size >= (APART_BYTES if far else SWEPT_BYTES)
                  and size <= (HELD_BYTES if far else FULL_BYTES))
     how.at_once = 1 if how.apart or SWEPT_FROM_BYTES <= size <= SWEPT_BYTES and not how.shuffled else TOGETHER
-    how.near_ahead = how.far_ahead = 0
+    how.near_ahead = 0
+    how.far_ahead = FAR_AHEAD_BYTES if far else 0
+    how.behind = max(size, how.far_ahead) if whole > NEAR_BYTES else 0
     if how.at_once == TOGETHER:
-        if size <= FULL_BYTES:                          # of longer rows the first level is full
-            how.near_ahead, how.far_ahead = NEAR_AHEAD_BYTES, FAR_AHEAD_BYTES if far else 0
-    elif far and size >= LONG_BYTES:
-        how.near_ahead = NEXT_AHEAD_BYTES if size <= FULL_BYTES else NEAR_AHEAD_BYTES
-        how.far_ahead = min(size, <Py_ssize_t>FULL_BYTES)
-    elif far and size < FORESEEN_BYTES:
-        how.far_ahead = FAR_AHEAD_BYTES
-    elif size >= LONG_BYTES and not how.apart:
-        how.near_ahead = NEAR_AHEAD_BYTES
+        how.near_ahead = NEAR_AHEAD_BYTES if size <= FULL_BYTES else 0      # of longer rows the first level is full
+    elif size >= LONG_BYTES and (far or not how.apart):
+        how.near_ahead = NEXT_AHEAD_BYTES if how.apart and size <= FULL_BYTES else NEAR_AHEAD_BYTES
     return how
 
 
