@@ -176,15 +176,6 @@ cdef inline void step_in_block(const Run* run, const Loss* loss, Py_ssize_t k, c
         add_to_mean(mean, b, <double>made.averaged, 1)
 
 
-cdef inline void add_rows_of_block(floating* w, const floating* a, const floating** x, Py_ssize_t size,
-                                   Py_ssize_t d) noexcept nogil:
-    # w ← w + Σ_i a_i x_i
-    if size == 1:
-        add_scaled(w, a[0], x[0], d)
-    else:
-        add_three(w, a[0], x[0], a[1], x[1], a[2], x[2], d)
-
-
 cdef inline void end_steps(const Run* run, const Block* block, Py_ssize_t size, const Steps* steps, Made* made,
                            floating* sum_of_iterates, const floating* a, const floating** x, Form form) noexcept nogil:
     # what a block's steps have made of all but the weights
@@ -206,7 +197,7 @@ cdef inline void end_steps(const Run* run, const Block* block, Py_ssize_t size, 
         made.summed = steps.summed[size - 1] + steps.after[size - 1]
         for k in range(size):
             summed[k] = a[k] * <floating>steps.summed[k]
-        add_rows_of_block(sum_of_iterates, summed, x, size, run.rows.d)
+        add_rows(sum_of_iterates, summed, x, size, run.rows.d)
     if run.rules.objective:
         for k in range(size):
             made.unweighted += steps.value[k]
@@ -285,7 +276,7 @@ cdef inline Py_ssize_t visit_blocks(Run* run, StepsForm tag, LossForm of, const 
         for k in range(size):
             before[k] = x[k]
     if reached > start:
-        add_rows_of_block(w, a, before, size, d)
+        add_rows(w, a, before, size, d)
     if run.net.bias:
         w[d] = b
         if form == ALL_STEPS and run.mean >= 0:

@@ -94,12 +94,8 @@ cdef extern from *:
                               const double** x, Py_ssize_t n) noexcept nogil
     void add_block_to_two_f32(float* w, float* v, float keep_w, float keep_v, const float* c, const float* e,
                               const float** x, Py_ssize_t n) noexcept nogil
-    void add_two_f64(double* w, double c, const double* x, double e, const double* z, Py_ssize_t n) noexcept nogil
-    void add_two_f32(float* w, float c, const float* x, float e, const float* z, Py_ssize_t n) noexcept nogil
-    void add_three_f64(double* w, double c, const double* x, double e, const double* z, double f, const double* v,
-                       Py_ssize_t n) noexcept nogil
-    void add_three_f32(float* w, float c, const float* x, float e, const float* z, float f, const float* v,
-                       Py_ssize_t n) noexcept nogil
+    void add_rows_f64(double* w, const double* c, const double** x, Py_ssize_t count, Py_ssize_t n) noexcept nogil
+    void add_rows_f32(float* w, const float* c, const float** x, Py_ssize_t count, Py_ssize_t n) noexcept nogil
     void add_block_f64(double* w, double keep, const double* c, const double** x, Py_ssize_t n) noexcept nogil
     void add_block_f32(float* w, float keep, const float* c, const float** x, Py_ssize_t n) noexcept nogil
     void move_few_units_f64(double* v, double* u, const double* slope, const double* x, const double* next, double g,
@@ -257,22 +253,13 @@ cdef inline void add_block_to_two(floating* w, floating* v, floating keep_w, flo
         add_block_to_two_f32(w, v, keep_w, keep_v, c, e, x, n)
 
 
-cdef inline void add_two(floating* w, floating c, const floating* x, floating e, const floating* z,
-                         Py_ssize_t n) noexcept nogil:
-    # w_j ← w_j + c x_j + e z_j
+cdef inline void add_rows(floating* w, const floating* c, const floating** x, Py_ssize_t count,
+                          Py_ssize_t n) noexcept nogil:
+    # w ← w + Σ_i c_i x_i over `count` rows, at most 2 · BLOCK
     if floating is double:
-        add_two_f64(w, c, x, e, z, n)
+        add_rows_f64(w, c, x, count, n)
     else:
-        add_two_f32(w, c, x, e, z, n)
-
-
-cdef inline void add_three(floating* w, floating c, const floating* x, floating e, const floating* z, floating f,
-                           const floating* v, Py_ssize_t n) noexcept nogil:
-    # w ← w + c x + e z + f v
-    if floating is double:
-        add_three_f64(w, c, x, e, z, f, v, n)
-    else:
-        add_three_f32(w, c, x, e, z, f, v, n)
+        add_rows_f32(w, c, x, count, n)
 
 
 cdef inline void add_block(floating* w, floating keep, const floating* c, const floating** x,

@@ -6,25 +6,45 @@ enum { BLOCK = 4 };
 #define PAIRS (BLOCK * (BLOCK - 1) / 2)
 #endif
 
-/* w_j ← keep w_j + Σ_i c_i x_ij; where `keep` is 1 as written, the compiler leaves it out */
-static inline void NAME(add_block)(REAL *w, REAL keep, const REAL *c_given, const REAL *const *x_given, ptrdiff_t n) {
-    REAL c[BLOCK]; /* copies that nothing written to w could change */
-    const REAL *x[BLOCK];
+/* w_j ← keep w_j + Σ_i c_i x_ij over `count` rows, no more than two blocks; where this and `keep` are constants as
+   written, the compiler makes a loop for each count, without a factor of 1 */
+INLINED void NAME(add_counted)(REAL *w, REAL keep, const REAL *c_given, const REAL *const *x_given, int count,
+                               ptrdiff_t n) {
+    REAL c[2 * BLOCK]; /* copies that nothing written to w could change */
+    const REAL *x[2 * BLOCK];
     ptrdiff_t j = 0;
-    UNROLL for (int i = 0; i < BLOCK; i++) c[i] = c_given[i], x[i] = x_given[i];
+    UNROLL for (int i = 0; i < count; i++) c[i] = c_given[i], x[i] = x_given[i];
     for (; j + PER <= n; j += PER) {
         part sum = keep * *(part *)(w + j);
-        UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * *(const part *)(x[i] + j);
+        UNROLL for (int i = 0; i < count; i++) sum += c[i] * *(const part *)(x[i] + j);
         *(part *)(w + j) = sum;
     }
     if (n - j >= LANES / 2) {
-        NAME(add_half)(w, keep, c, x, BLOCK, j);
+        NAME(add_half)(w, keep, c, x, count, j);
         j += LANES / 2;
     }
     for (; j < n; j++) {
         REAL sum = keep * w[j];
-        UNROLL for (int i = 0; i < BLOCK; i++) sum += c[i] * x[i][j];
+        UNROLL for (int i = 0; i < count; i++) sum += c[i] * x[i][j];
         w[j] = sum;
+    }
+}
+
+static inline void NAME(add_block)(REAL *w, REAL keep, const REAL *c, const REAL *const *x, ptrdiff_t n) {
+    NAME(add_counted)(w, keep, c, x, BLOCK, n);
+}
+
+/* w ← w + Σ_i c_i x_i: the weights are read and written once */
+static inline void NAME(add_rows)(REAL *w, const REAL *c, const REAL *const *x, ptrdiff_t count, ptrdiff_t n) {
+    switch (count) {
+    case 1: NAME(add_scaled_asking)(w, c[0], x[0], n, 0); break;
+    case 2: NAME(add_counted)(w, 1, c, x, 2, n); break;
+    case 3: NAME(add_counted)(w, 1, c, x, 3, n); break;
+    case 4: NAME(add_counted)(w, 1, c, x, 4, n); break;
+    case 5: NAME(add_counted)(w, 1, c, x, 5, n); break;
+    case 6: NAME(add_counted)(w, 1, c, x, 6, n); break;
+    case 7: NAME(add_counted)(w, 1, c, x, 7, n); break;
+    case 8: NAME(add_counted)(w, 1, c, x, 8, n); break;
     }
 }
 
@@ -77,16 +97,19 @@ static inline void NAME(block_dots)(const REAL *w, const REAL *v, const REAL *co
         }
         UNROLL for (int i = 0; i < BLOCK; i++) M[i].p[p] = a[i], Q[i].p[p] = b[i];
     }
+    const ptrdiff_t half_more = n - j >= LANES / 2;
+    half ends[2 * BLOCK];
     UNROLL for (int i = 0; i < BLOCK; i++) {
-        ptrdiff_t k = j;
-        const ptrdiff_t half_more = n - k >= LANES / 2;
-        m[i] = NAME(add_up)(NAME(fold)(M[i], half_more ? w + k : NULL, x[i] + k));
-        q[i] = NAME(add_up)(NAME(fold)(Q[i], half_more ? v + k : NULL, x[i] + k));
-        for (k += LANES / 2 * half_more; k < n; k++) {
-            m[i] += w[k] * x[i][k];
-            q[i] += v[k] * x[i][k];
-        }
+        ends[i] = NAME(fold)(M[i], half_more ? w + j : NULL, x[i] + j);
+        ends[BLOCK + i] = NAME(fold)(Q[i], half_more ? v + j : NULL, x[i] + j);
     }
+    NAME(add_up_four)(ends, m);
+    NAME(add_up_four)(ends + BLOCK, q);
+    for (j += LANES / 2 * half_more; j < n; j++)
+        UNROLL for (int i = 0; i < BLOCK; i++) {
+            m[i] += w[j] * x[i][j];
+            q[i] += v[j] * x[i][j];
+        }
 }
 
 /* add_block for two rows of weights, w and v, between which the rows are read once */
@@ -110,22 +133,4 @@ static inline void NAME(add_block_to_two)(REAL *w, REAL *v, REAL keep_w, REAL ke
     UNROLL for (int i = 0; i < BLOCK; i++) rest[i] = x[i] + j;
     NAME(add_block)(w + j, keep_w, c, rest, n - j);
     NAME(add_block)(v + j, keep_v, e, rest, n - j);
-}
-
-/* w ← w + Σ_i c_i x_i over two rows */
-static inline void NAME(add_two)(REAL *w, REAL c, const REAL *x, REAL e, const REAL *z, ptrdiff_t n) {
-    ptrdiff_t j = 0;
-    for (; j + PER <= n; j += PER)
-        *(part *)(w + j) = *(part *)(w + j) + c * *(const part *)(x + j) + e * *(const part *)(z + j);
-    for (; j < n; j++) w[j] = w[j] + c * x[j] + e * z[j];
-}
-
-/* the same over three */
-static inline void NAME(add_three)(REAL *w, REAL c, const REAL *x, REAL e, const REAL *z, REAL f, const REAL *v,
-                                   ptrdiff_t n) {
-    ptrdiff_t j = 0;
-    for (; j + PER <= n; j += PER)
-        *(part *)(w + j) = *(part *)(w + j) + c * *(const part *)(x + j) + e * *(const part *)(z + j)
-                           + f * *(const part *)(v + j);
-    for (; j < n; j++) w[j] = w[j] + c * x[j] + e * z[j] + f * v[j];
 }

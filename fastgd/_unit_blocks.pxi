@@ -48,23 +48,6 @@ cdef inline void sums_of_units(const Net* net, const floating* params, const flo
             z_out[i * m + other] = q[i]
 
 
-cdef inline void add_rows(floating* w, floating kept, const floating* c, const floating** x, Py_ssize_t count,
-                          Py_ssize_t n) noexcept nogil:
-    # w ← kept · w + Σ_i c_i x_i over `count` rows, all of a block where kept is not 1
-    if kept != <floating>1:
-        add_block(w, kept, c, x, n)
-        c, x, count = c + BLOCK, x + BLOCK, count - BLOCK
-    while count >= BLOCK:
-        add_block(w, <floating>1, c, x, n)
-        c, x, count = c + BLOCK, x + BLOCK, count - BLOCK
-    if count == 3:
-        add_three(w, c[0], x[0], c[1], x[1], c[2], x[2], n)
-    elif count == 2:
-        add_two(w, c[0], x[0], c[1], x[1], n)
-    elif count == 1:
-        add_scaled(w, c[0], x[0], n)
-
-
 cdef inline void add_rows_to_two(floating* w, floating* v, floating keep_w, floating keep_v, const floating* c,
                                  const floating* e, const floating** x, Py_ssize_t size, Py_ssize_t n) noexcept nogil:
     # w ← keep_w · w + Σ_i c_i x_i and v ← keep_v · v + Σ_i e_i x_i over all rows of a block
@@ -78,10 +61,10 @@ cdef inline void add_rows_to_two(floating* w, floating* v, floating keep_w, floa
 
 cdef inline bint some_are_zero(const floating* a, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
-    cdef int zeros = 0
     for i in range(n):
-        zeros |= a[i] == <floating>0
-    return zeros != 0
+        if a[i] == <floating>0:
+            return True
+    return False
 
 
 cdef inline void move_units(const Run* run, floating* params, const double* rates, Py_ssize_t steps,
@@ -110,7 +93,11 @@ cdef inline void move_units(const Run* run, floating* params, const double* rate
         for i in range(size):
             c[count], on[count] = a[i * m + k], x[i]
             count += shrunk or not nothing_to_add(c[count], n)
-        add_rows(params + k * n, keep, c, on, count, n)
+        if keep == <floating>1:
+            add_rows(params + k * n, c, on, count, n)
+        else:
+            add_block(params + k * n, keep, c, on, n)
+            add_rows(params + k * n, c + BLOCK, on + BLOCK, count - BLOCK, n)
 
 
 cdef inline void decay_above(const Net* net, floating* params, double keep) noexcept nogil:
