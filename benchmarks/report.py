@@ -24,8 +24,8 @@ HEAD = """# Speed
 The report of `pytest benchmarks --update-readme`, one run. A ratio in brackets is the peer's time ÷ fastgd's, so that
 above 1 fastgd is faster. *limit* is the longer of two times, both measured in the same run: reading X once from where
 it lies, in the order of the visits, and the sample's multiplications and additions at the peak of a matrix product.
-A plain loop reads rows in order, one that asks for them ahead those in random order; from memory another way, which asks
-more evenly, may read them sooner.
+Rows in order are read by a plain loop, those in random order by one that asks for them ahead; from memory another way,
+which asks more evenly, may read them sooner.
 """
 PEERS = ("numpy", "numba", "scikit-learn", "torch", "river", "jax", "vowpalwabbit")
 
