@@ -4,6 +4,14 @@
 #ifndef TOGETHER_PAIRS
 enum { TOGETHER = 3 }; /* of four, not all sums stay in the sixteen registers */
 #define TOGETHER_PAIRS (TOGETHER * (TOGETHER - 1) / 2)
+
+/* asks for what is `on` bytes further than each address, into the first level of cache or the second */
+INLINED void ask_ahead(const char *const *near, const char *const *far, ptrdiff_t on) {
+    UNROLL for (int i = 0; i < TOGETHER; i++) {
+        if (near) PREFETCH(near[i] + on);
+        if (far) PREFETCH_FAR(far[i] + on);
+    }
+}
 #endif
 
 /* Over one part of the lanes: w ← w + Σ_i c_i z_i, and of these weights m_i += w·x_i, and g_ik += x_i·x_k for k < i */
@@ -20,13 +28,33 @@ INLINED void NAME(move_and_sum_part)(REAL *w, const REAL *c, const REAL *const *
     }
 }
 
+/* Whether rows of n numbers all begin in the middle of what a part is aligned to, as those of a large array of NumPy's
+   do: then the first half of a part is taken by itself, and the others are aligned. */
+INLINED int NAME(between_parts)(const REAL *x, ptrdiff_t n) {
+    return PER == LANES && LANES > 1 && n % LANES == 0 && (size_t)x % 32 == 16;
+}
+
+/* the product of two halves as the upper one of a part */
+INLINED part NAME(upper_product)(const REAL *a, const REAL *b) {
+#if defined(__GNUC__) && defined(__AVX__)
+    typedef double two __attribute__((vector_size(16)));
+    typedef double pairs __attribute__((vector_size(32)));
+    const two product = (two)(*(const half *)a * *(const half *)b);
+    return (part)(pairs){0, 0, product[0], product[1]};
+#else
+    return (part){0};
+#endif
+}
+
 /* w ← w + Σ_i c_i z_i, then m_i = w·x_i and g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2 + k]: one pass over all rows
    and the weights. Each part of the lanes has its turn, so that all sums stay in registers. What comes later is asked
-   for at TOGETHER addresses, and again `stride` bytes on for each 64 bytes of a row: into the first level of cache where
-   `near` says, and into the second where `far` says, unless they are NULL. */
+   for at TOGETHER addresses, and again `stride` bytes on for each 64 bytes of a row and what is left of it: into the first
+   level of cache where `near` says, and into the second where `far` says, unless they are NULL. Where all begins between
+   parts `half_first` makes the same sums of aligned ones. */
 INLINED void NAME(move_and_sum_asking)(REAL *w, const REAL *c_given, const REAL *const *z_given,
                                        const REAL *const *x_given, ptrdiff_t n, REAL *m, REAL *g,
-                                       const char *const *near_given, const char *const *far_given, ptrdiff_t stride) {
+                                       const char *const *near_given, const char *const *far_given, ptrdiff_t stride,
+                                       int half_first) {
     ptrdiff_t j = 0;
     lanes M[TOGETHER], G[TOGETHER_PAIRS];
     REAL c[TOGETHER]; /* copies that nothing written to w could change */
@@ -37,19 +65,20 @@ INLINED void NAME(move_and_sum_asking)(REAL *w, const REAL *c_given, const REAL 
         if (near_given) near[i] = near_given[i];
         if (far_given) far[i] = far_given[i];
     }
+    if (half_first) NAME(add_half)(w, 1, c, z, TOGETHER, 0);
     for (ptrdiff_t p = 0; p < LANES; p += PER) {
         part a[TOGETHER], b[TOGETHER_PAIRS];
-        UNROLL for (int i = 0; i < TOGETHER; i++) a[i] = (part){0};
-        UNROLL for (int i = 0; i < TOGETHER_PAIRS; i++) b[i] = (part){0};
-        for (j = 0; j + 2 * LANES <= n; j += 2 * LANES) {
-            const ptrdiff_t on = j / (2 * LANES) * stride;
-            UNROLL for (int i = 0; i < TOGETHER; i++) {
-                if (near_given && !p) PREFETCH(near[i] + on);
-                if (far_given && !p) PREFETCH_FAR(far[i] + on);
-            }
+        UNROLL for (int i = 0; i < TOGETHER; i++) {
+            a[i] = half_first ? NAME(upper_product)(w, x[i]) : (part){0};
+            UNROLL for (int k = 0; k < i; k++)
+                b[i * (i - 1) / 2 + k] = half_first ? NAME(upper_product)(x[i], x[k]) : (part){0};
+        }
+        for (j = half_first ? LANES / 2 : 0; j + 2 * LANES <= n; j += 2 * LANES) {
+            if (!p) ask_ahead(near_given ? near : NULL, far_given ? far : NULL, j / (2 * LANES) * stride);
             NAME(move_and_sum_part)(w, c, z, x, j + p, a, b);
             NAME(move_and_sum_part)(w, c, z, x, j + LANES + p, a, b);
         }
+        if (!p) ask_ahead(near_given ? near : NULL, far_given ? far : NULL, j / (2 * LANES) * stride);
         if (j + LANES <= n) NAME(move_and_sum_part)(w, c, z, x, j + p, a, b), j += LANES;
         UNROLL for (int i = 0; i < TOGETHER; i++) M[i].p[p / PER] = a[i];
         UNROLL for (int i = 0; i < TOGETHER_PAIRS; i++) G[i].p[p / PER] = b[i];
@@ -59,10 +88,10 @@ INLINED void NAME(move_and_sum_asking)(REAL *w, const REAL *c_given, const REAL 
     REAL sums[TOGETHER + TOGETHER_PAIRS];
     if (half_more) NAME(add_half)(w, 1, c, z, TOGETHER, j);
     UNROLL for (int i = 0; i < TOGETHER; i++) {
-        ends[i] = NAME(fold)(M[i], half_more ? w + j : NULL, x[i] + j);
+        ends[i] = NAME(fold_joining)(M[i], half_more ? w + j : NULL, x[i] + j, half_first);
         UNROLL for (int k = 0; k < i; k++)
             ends[TOGETHER + i * (i - 1) / 2 + k] =
-                NAME(fold)(G[i * (i - 1) / 2 + k], half_more ? x[i] + j : NULL, x[k] + j);
+                NAME(fold_joining)(G[i * (i - 1) / 2 + k], half_more ? x[i] + j : NULL, x[k] + j, half_first);
     }
     NAME(add_up_four)(ends, sums);
     UNROLL for (int i = 4; i < TOGETHER + TOGETHER_PAIRS; i++) sums[i] = NAME(add_up)(ends[i]);
@@ -80,11 +109,13 @@ INLINED void NAME(move_and_sum_asking)(REAL *w, const REAL *c_given, const REAL 
 INLINED void NAME(move_and_sum)(REAL *w, const REAL *c, const REAL *const *z, const REAL *const *x, ptrdiff_t n, REAL *m,
                                 REAL *g, const char *const *near, const char *const *far, ptrdiff_t stride) {
     if (!near)
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, NULL, NULL, 0);
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, NULL, NULL, 0, 0);
     else if (!far)
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, NULL, stride);
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, NULL, stride, 0);
+    else if (NAME(between_parts)(x[0], n) && NAME(between_parts)(w, n))
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, far, stride, 1);
     else
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, far, stride);
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, far, stride, 0);
 }
 
 /* w ← w + c x over one `lanes` of numbers, and of these weights, while they are at hand, sum + w·next, lane by lane */

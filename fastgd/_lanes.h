@@ -110,18 +110,23 @@ static inline lanes NAME(plus_product)(lanes sum, const REAL *a, const REAL *b) 
 }
 
 /* The sum over the lanes is made by halving: first k + (k + 4). Unless a is NULL, a_k b_k of four numbers more join the
-   upper four of eight. */
-static inline half NAME(fold)(lanes sum, const REAL *a, const REAL *b) {
+   upper four of eight, or where they are `in_turn` the lower four. */
+INLINED half NAME(fold_joining)(lanes sum, const REAL *a, const REAL *b, int in_turn) {
 #if defined(__GNUC__)
     half low, high;
     memcpy(&low, &sum, 16);
     memcpy(&high, (const char *)&sum + 16, 16);
-    if (a) high += *(const half *)a * *(const half *)b;
+    if (a && in_turn) low += *(const half *)a * *(const half *)b;
+    if (a && !in_turn) high += *(const half *)a * *(const half *)b;
     return low + high;
 #else
     for (int k = 0; k < LANES / 2; k++) sum.p[k] += sum.p[k + LANES / 2] + (a ? a[k] * b[k] : 0);
     return sum;
 #endif
+}
+
+static inline half NAME(fold)(lanes sum, const REAL *a, const REAL *b) {
+    return NAME(fold_joining)(sum, a, b, 0);
 }
 
 /* then (0 + 2) + (1 + 3) */

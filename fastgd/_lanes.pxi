@@ -94,6 +94,8 @@ cdef extern from *:
                               const double** x, Py_ssize_t n) noexcept nogil
     void add_block_to_two_f32(float* w, float* v, float keep_w, float keep_v, const float* c, const float* e,
                               const float** x, Py_ssize_t n) noexcept nogil
+    bint between_parts_f64(const double* x, Py_ssize_t n) noexcept nogil
+    bint between_parts_f32(const float* x, Py_ssize_t n) noexcept nogil
     void add_rows_f64(double* w, const double* c, const double** x, Py_ssize_t count, Py_ssize_t n) noexcept nogil
     void add_rows_f32(float* w, const float* c, const float** x, Py_ssize_t count, Py_ssize_t n) noexcept nogil
     void add_block_f64(double* w, double keep, const double* c, const double** x, Py_ssize_t n) noexcept nogil
@@ -251,6 +253,14 @@ cdef inline void add_block_to_two(floating* w, floating* v, floating keep_w, flo
         add_block_to_two_f64(w, v, keep_w, keep_v, c, e, x, n)
     else:
         add_block_to_two_f32(w, v, keep_w, keep_v, c, e, x, n)
+
+
+cdef inline bint between_parts(const floating* x, Py_ssize_t n) noexcept nogil:
+    # whether rows of n numbers begin half a part from where loads are aligned
+    if floating is double:
+        return between_parts_f64(x, n)
+    else:
+        return between_parts_f32(x, n)
 
 
 cdef inline void add_rows(floating* w, const floating* c, const floating** x, Py_ssize_t count,

@@ -40,12 +40,14 @@ cdef Py_ssize_t make_pass(Run* run, floating* params, floating* state, floating*
     cdef Py_ssize_t size = run.net.size, reached = start, end = start, finite
     cdef floating* deltas = outputs + run.net.units
     cdef floating* w = params
+    cdef Reading how
     open_lazy(run, params, state)
     measure(run, params)
     if by_rows:
         pass
     elif together(run):
-        w = placed(run, params, X, stop - start, deltas + run.net.units)
+        how = reading(run, order != NULL)
+        w = placed(run, &how, params, X, stop - start, deltas + run.net.units)
         while end < stop and reached == end:
             reached = visit_together(run, w, state, X, T, weights, order, reached, stop)
             end = min(reached + TOGETHER, stop)

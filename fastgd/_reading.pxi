@@ -53,15 +53,21 @@ cdef inline Reading reading(const Run* run, bint shuffled) noexcept nogil:
     return how
 
 
-cdef inline floating* placed(const Run* run, floating* params, const floating* X, Py_ssize_t rows,
+cdef inline floating* placed(const Run* run, const Reading* how, floating* params, const floating* X, Py_ssize_t rows,
                              floating* room) noexcept nogil:
-    # the parameters or, where a row of X and they fill the first level of cache and rows are many, a copy in `room`, so
-    # that they don't push each other out: on a cache line, a quarter of a page from where rows of whole pages begin
+    # the parameters, or if rows are many, a copy in `room`: where a row of X and they fill the first level of cache, on
+    # a cache line and a quarter of a page from where rows of whole pages begin, so that they don't push each other out;
+    # and where rows from afar begin between parts, so that they do as well
     cdef Py_ssize_t size = run.rows.d * run.itemsize
     cdef size_t line = <size_t>X // LINE_BYTES * LINE_BYTES, start = <size_t>room
-    if not SWEPT_BYTES < size <= FULL_BYTES or rows < PLACED_ROWS:
+    if rows < PLACED_ROWS:
         return params
-    start += (line + PAGE_BYTES // 4 - start) % PAGE_BYTES
+    elif SWEPT_BYTES < size <= FULL_BYTES:
+        start += (line + PAGE_BYTES // 4 - start) % PAGE_BYTES
+    elif how.at_once == TOGETHER and (how.shuffled or how.far_ahead > 0) and between_parts(X, run.rows.d):
+        start += (<size_t>X - start) % 32
+    else:
+        return params
     memcpy(<void*>start, params, run.net.size * sizeof(floating))
     return <floating*>start
 

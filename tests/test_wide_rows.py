@@ -81,6 +81,24 @@ def test_rows_from_afar_are_the_same_rows(dtype, d, rows, order, choices):
     compare(make_pass(loss, dtype, d=d, n=rows, method=method, order=visits), RUN_TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize("choices", [{}, {"penalty": "l2"}, {"average": True}], ids=["plain", "L2", "mean"])
+@pytest.mark.parametrize("order", [False, True], ids=["in order", "shuffled"])
+@pytest.mark.parametrize(("d", "rows"), [(8, 300), (60, 36000), (62, 36000), (120, 36000), (128, 4000), (1024, 2100)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_where_rows_begin_in_memory_changes_no_bit(dtype, d, rows, order, choices):
+    visits = np.random.default_rng(0).permutation(rows) if order else None
+    method = Method.make(losses.get("mse"), (d, 1), optimizer=fastgd.SGD(lr=0.1 / d), **choices)
+    args = make_pass(losses.get("mse"), dtype, d=d, n=rows, method=method, order=visits)
+    memory, found = np.empty(args.X.nbytes + 128, np.uint8), set()
+    for offset in (0, 16, 32, 48):
+        start, one = -memory.ctypes.data % 64 + offset, args.copy()
+        one.X = memory[start : start + args.X.nbytes].view(dtype).reshape(args.X.shape)
+        one.X[:] = args.X
+        assert one.run(_kernels) == -1
+        found.add(one.params.tobytes() + one.totals.tobytes())
+    assert len(found) == 1
+
+
 @pytest.mark.parametrize("order", [False, True], ids=["in order", "shuffled"])
 @pytest.mark.parametrize("choices", [{}, {"penalty": "l2"}, {"average": True}], ids=["plain", "L2", "mean"])
 @pytest.mark.parametrize(("dtype", "huge"), [("float64", 1e200), ("float32", 1e25)])
