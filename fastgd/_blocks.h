@@ -48,9 +48,9 @@ INLINED part NAME(upper_product)(const REAL *a, const REAL *b) {
 
 /* w ← w + Σ_i c_i z_i, then m_i = w·x_i and g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2 + k]: one pass over all rows
    and the weights. Each part of the lanes has its turn, so that all sums stay in registers. What comes later is asked
-   for at TOGETHER addresses, and again `stride` bytes on for each 64 bytes of a row and what is left of it: into the first
-   level of cache where `near` says, and into the second where `far` says, unless they are NULL. Where all begins between
-   parts `half_first` makes the same sums of aligned ones. */
+   for at TOGETHER addresses, and again `stride` bytes on for each 64 bytes of a row and what is left of it: into the
+   first level of cache where `near` says, and into the second where `far` says, unless they are NULL. Where all begins
+   between parts `half_first` makes the same sums of aligned ones. */
 INLINED void NAME(move_and_sum_asking)(REAL *w, const REAL *c_given, const REAL *const *z_given,
                                        const REAL *const *x_given, ptrdiff_t n, REAL *m, REAL *g,
                                        const char *const *near_given, const char *const *far_given, ptrdiff_t stride,

@@ -277,7 +277,7 @@ static inline void NAME(add_to_rows)(REAL *w, const REAL *c, REAL factor, const 
         for (ptrdiff_t k = 0; k < m; k++) w[k * n + j] += factor * c[k] * x[j];
 }
 
-/* w_j ← w_j + c x_j. What stands `behind` bytes behind x is asked for, into the second level of cache, unless it is 0. */
+/* w_j ← w_j + c x_j. Unless `behind` is 0, what stands so many bytes behind x is asked for, into the second level. */
 INLINED void NAME(add_scaled_asking)(REAL *w, REAL c, const REAL *x, ptrdiff_t n, ptrdiff_t behind) {
     ptrdiff_t j = 0;
     for (; j + 4 * LANES <= n; j += 4 * LANES) {
