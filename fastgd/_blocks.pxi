@@ -285,37 +285,36 @@ cdef inline Py_ssize_t visit_blocks(Run* run, StepsForm tag, LossForm of, const 
     return reached
 
 
-cdef Py_ssize_t visit_with_loss(Run* run, StepsForm tag, LossForm of, floating* w, floating* state, const floating* X,
-                                const floating* T, const floating* weights, const int64_t* order, Py_ssize_t start,
-                                Py_ssize_t stop) noexcept nogil:
-    cdef Reading how = reading(run, order != NULL)
+cdef Py_ssize_t visit_with_loss(Run* run, StepsForm tag, LossForm of, const Reading* how, floating* w, floating* state,
+                                const floating* X, const floating* T, const floating* weights, const int64_t* order,
+                                Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
     if how.at_once == 1:
-        return visit_blocks(run, tag, of, &how, w, state, X, T, weights, order, start, stop, 1)
-    return visit_blocks(run, tag, of, &how, w, state, X, T, weights, order, start, stop, TOGETHER)
+        return visit_blocks(run, tag, of, how, w, state, X, T, weights, order, start, stop, 1)
+    return visit_blocks(run, tag, of, how, w, state, X, T, weights, order, start, stop, TOGETHER)
 
 
-cdef inline Py_ssize_t visit_in_form(Run* run, StepsForm tag, floating* w, floating* state, const floating* X,
-                                     const floating* T, const floating* weights, const int64_t* order, Py_ssize_t start,
-                                     Py_ssize_t stop) noexcept nogil:
+cdef inline Py_ssize_t visit_in_form(Run* run, StepsForm tag, const Reading* how, floating* w, floating* state,
+                                     const floating* X, const floating* T, const floating* weights,
+                                     const int64_t* order, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
     cdef HalfSquare half_square = [0]
     cdef LogLoss log_loss = [0]
     cdef AnyLoss any_loss = [0]
     if StepsForm is not AllSteps and run.loss.code <= SQUARED_ERROR:
-        return visit_with_loss(run, tag, half_square, w, state, X, T, weights, order, start, stop)
+        return visit_with_loss(run, tag, half_square, how, w, state, X, T, weights, order, start, stop)
     elif StepsForm is not AllSteps and run.loss.code == LOG_LOSS:
-        return visit_with_loss(run, tag, log_loss, w, state, X, T, weights, order, start, stop)
-    return visit_with_loss(run, tag, any_loss, w, state, X, T, weights, order, start, stop)
+        return visit_with_loss(run, tag, log_loss, how, w, state, X, T, weights, order, start, stop)
+    return visit_with_loss(run, tag, any_loss, how, w, state, X, T, weights, order, start, stop)
 
 
-cdef Py_ssize_t visit_together(Run* run, floating* w, floating* state, const floating* X, const floating* T,
-                               const floating* weights, const int64_t* order, Py_ssize_t start,
+cdef Py_ssize_t visit_together(Run* run, const Reading* how, floating* w, floating* state, const floating* X,
+                               const floating* T, const floating* weights, const int64_t* order, Py_ssize_t start,
                                Py_ssize_t stop) noexcept nogil:
     # visit_blocks in the form that the steps need
     cdef SimpleSteps simple = [0]
     cdef UsualSteps usual = [0]
     cdef AllSteps all_of_them = [0]
     if passive_aggressive(&run.method) or run.method.clip_norm > 0 or run.mean >= 0 or run.bias_apart:
-        return visit_in_form(run, all_of_them, w, state, X, T, weights, order, start, stop)
+        return visit_in_form(run, all_of_them, how, w, state, X, T, weights, order, start, stop)
     elif run.simple and weights == NULL and run.method.schedule == CONSTANT:
-        return visit_in_form(run, simple, w, state, X, T, weights, order, start, stop)
-    return visit_in_form(run, usual, w, state, X, T, weights, order, start, stop)
+        return visit_in_form(run, simple, how, w, state, X, T, weights, order, start, stop)
+    return visit_in_form(run, usual, how, w, state, X, T, weights, order, start, stop)

@@ -49,7 +49,7 @@ cdef Py_ssize_t make_pass(Run* run, floating* params, floating* state, floating*
         how = reading(run, order != NULL)
         w = placed(run, &how, params, X, stop - start, deltas + run.net.units)
         while end < stop and reached == end:
-            reached = visit_together(run, w, state, X, T, weights, order, reached, stop)
+            reached = visit_together(run, &how, w, state, X, T, weights, order, reached, stop)
             end = min(reached + TOGETHER, stop)
             reached = visit_rows(run, w, state, gradient, outputs, deltas, X, T, weights, order, reached, end, path_out)
         if w != params:
