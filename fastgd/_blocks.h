@@ -5,11 +5,13 @@
 enum { TOGETHER = 3 }; /* of four, not all sums stay in the sixteen registers */
 #define TOGETHER_PAIRS (TOGETHER * (TOGETHER - 1) / 2)
 
-/* asks for what is `on` bytes further than each address, into the first level of cache or the second */
-INLINED void ask_ahead(const char *const *near, const char *const *far, ptrdiff_t on) {
-    UNROLL for (int i = 0; i < TOGETHER; i++) {
-        if (near) PREFETCH(near[i] + on);
-        if (far) PREFETCH_FAR(far[i] + on);
+/* Asks for what is `on` bytes further than each address, into the first level of cache, and of so many blocks into the
+   second. A processor that waits for many lines drops some of what it is asked for: two blocks are asked for twice. */
+INLINED void ask_ahead(const char *const *near, const char *const *far, int blocks, ptrdiff_t on) {
+    UNROLL for (int i = 0; i < TOGETHER && near; i++) PREFETCH(near[i] + on);
+    UNROLL for (int i = 0; i < blocks * TOGETHER; i++) {
+        PREFETCH_FAR(far[i] + on);
+        if (blocks > 1) PREFETCH_FAR(far[i] + on);
     }
 }
 #endif
@@ -49,22 +51,22 @@ INLINED part NAME(upper_product)(const REAL *a, const REAL *b) {
 /* w ← w + Σ_i c_i z_i, then m_i = w·x_i and g_ik = x_i·x_k for k < i, at g[i (i − 1) / 2 + k]: one pass over all rows
    and the weights. Each part of the lanes has its turn, so that all sums stay in registers. What comes later is asked
    for at TOGETHER addresses, and again `stride` bytes on for each 64 bytes of a row and what is left of it: into the
-   first level of cache where `near` says, and into the second where `far` says, unless they are NULL. Where all begins
-   between parts `half_first` makes the same sums of aligned ones. */
+   first level of cache where `near` says, unless it is NULL, and into the second where `far` does, of so many `blocks`.
+   Where all begins between parts `half_first` makes the same sums of aligned ones. */
 INLINED void NAME(move_and_sum_asking)(REAL *w, const REAL *c_given, const REAL *const *z_given,
                                        const REAL *const *x_given, ptrdiff_t n, REAL *m, REAL *g,
-                                       const char *const *near_given, const char *const *far_given, ptrdiff_t stride,
-                                       int half_first) {
+                                       const char *const *near_given, const char *const *far_given, int blocks,
+                                       ptrdiff_t stride, int half_first) {
     ptrdiff_t j = 0;
     lanes M[TOGETHER], G[TOGETHER_PAIRS];
     REAL c[TOGETHER]; /* copies that nothing written to w could change */
     const REAL *x[TOGETHER], *z[TOGETHER];
-    const char *near[TOGETHER], *far[TOGETHER];
+    const char *near[TOGETHER], *far[2 * TOGETHER];
     UNROLL for (int i = 0; i < TOGETHER; i++) {
         c[i] = c_given[i], x[i] = x_given[i], z[i] = z_given[i];
         if (near_given) near[i] = near_given[i];
-        if (far_given) far[i] = far_given[i];
     }
+    UNROLL for (int i = 0; i < blocks * TOGETHER; i++) far[i] = far_given[i];
     if (half_first) NAME(add_half)(w, 1, c, z, TOGETHER, 0);
     for (ptrdiff_t p = 0; p < LANES; p += PER) {
         part a[TOGETHER], b[TOGETHER_PAIRS];
@@ -74,11 +76,11 @@ INLINED void NAME(move_and_sum_asking)(REAL *w, const REAL *c_given, const REAL 
                 b[i * (i - 1) / 2 + k] = half_first ? NAME(upper_product)(x[i], x[k]) : (part){0};
         }
         for (j = half_first ? LANES / 2 : 0; j + 2 * LANES <= n; j += 2 * LANES) {
-            if (!p) ask_ahead(near_given ? near : NULL, far_given ? far : NULL, j / (2 * LANES) * stride);
+            if (!p) ask_ahead(near_given ? near : NULL, far, blocks, j / (2 * LANES) * stride);
             NAME(move_and_sum_part)(w, c, z, x, j + p, a, b);
             NAME(move_and_sum_part)(w, c, z, x, j + LANES + p, a, b);
         }
-        if (!p) ask_ahead(near_given ? near : NULL, far_given ? far : NULL, j / (2 * LANES) * stride);
+        if (!p && j < n) ask_ahead(near_given ? near : NULL, far, blocks, j / (2 * LANES) * stride);
         if (j + LANES <= n) NAME(move_and_sum_part)(w, c, z, x, j + p, a, b), j += LANES;
         UNROLL for (int i = 0; i < TOGETHER; i++) M[i].p[p / PER] = a[i];
         UNROLL for (int i = 0; i < TOGETHER_PAIRS; i++) G[i].p[p / PER] = b[i];
@@ -106,16 +108,22 @@ INLINED void NAME(move_and_sum_asking)(REAL *w, const REAL *c_given, const REAL 
     UNROLL for (int i = 0; i < TOGETHER_PAIRS; i++) g[i] = sums[TOGETHER + i];
 }
 
-INLINED void NAME(move_and_sum)(REAL *w, const REAL *c, const REAL *const *z, const REAL *const *x, ptrdiff_t n, REAL *m,
-                                REAL *g, const char *const *near, const char *const *far, ptrdiff_t stride) {
+INLINED void NAME(move_and_sum)(REAL *w, const REAL *c, const REAL *const *z, const REAL *const *x, ptrdiff_t n,
+                                REAL *m, REAL *g, const char *const *near, const char *const *far, int blocks,
+                                ptrdiff_t stride) {
+    const int half_first = NAME(between_parts)(x[0], n) && NAME(between_parts)(w, n);
     if (!near)
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, NULL, NULL, 0, 0);
-    else if (!far)
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, NULL, stride, 0);
-    else if (NAME(between_parts)(x[0], n) && NAME(between_parts)(w, n))
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, far, stride, 1);
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, NULL, NULL, 0, 0, 0);
+    else if (blocks == 0)
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, NULL, 0, stride, 0);
+    else if (blocks == 1 && half_first)
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, far, 1, stride, 1);
+    else if (blocks == 1)
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, far, 1, stride, 0);
+    else if (half_first)
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, far, 2, stride, 1);
     else
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, far, stride, 0);
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, far, 2, stride, 0);
 }
 
 /* w ← w + c x over one `lanes` of numbers, and of these weights, while they are at hand, sum + w·next, lane by lane */

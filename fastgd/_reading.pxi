@@ -15,8 +15,9 @@ cdef enum:
     NEAR_AHEAD_BYTES = 2048     # how far ahead rows in order are asked for into the first level of cache,
     NEXT_AHEAD_BYTES = 512      # or, where they are long, come from memory and leave room there, so far,
     FAR_AHEAD_BYTES = 1 << 15   # and from memory into the second
-    SHORT_BYTES = 512           # of rows from afar in random order of which many are asked for, into the second level:
-    MANY_AHEAD = 24             # so many, of longer ones
+    SHORT_BYTES = 128           # up to which rows from afar in random order are asked for once into the second level
+    ROWS_BYTES = 4096           # and up to which so many rows ahead,
+    MANY_AHEAD = 36             # but of longer ones
     FEW_AHEAD = 12
 
 
@@ -74,11 +75,13 @@ cdef inline floating* placed(const Run* run, const Reading* how, floating* param
 
 cdef inline void ask_for_target(const Run* run, const floating* T, const floating* weights,
                                 Py_ssize_t row) noexcept nogil:
-    PREFETCH_FAR(T + row)
-    if weights != NULL:
-        PREFETCH_FAR(weights + row)
-    if run.rules.squares != NULL:
-        PREFETCH_FAR(run.rules.squares + row)
+    # twice, as the row is
+    for _ in range(2):
+        PREFETCH_FAR(T + row)
+        if weights != NULL:
+            PREFETCH_FAR(weights + row)
+        if run.rules.squares != NULL:
+            PREFETCH_FAR(run.rules.squares + row)
 
 
 cdef inline bint next_rows(const Run* run, Block* block, Py_ssize_t size, const floating* weights,
@@ -105,10 +108,11 @@ cdef inline void move_then_multiply(const Run* run, const Reading* how, floating
                                     const floating* T, const floating* weights, const int64_t* order, Py_ssize_t place,
                                     Py_ssize_t stop, floating* m_out, floating* g_out) noexcept nogil:
     # w ← w + Σ_i a_i x_i over the rows of the block before, then m and g of this one, while others are asked for
-    cdef Py_ssize_t k, row, d = run.rows.d, ahead
+    cdef Py_ssize_t k, row, d = run.rows.d, row_bytes = d * run.itemsize, ahead
     cdef bint in_order
     cdef const char* near[TOGETHER]
-    cdef const char* far[TOGETHER]
+    cdef const char* far[2 * TOGETHER]
+    cdef int blocks
     if size == 1 and how.apart:
         m_out[0] = add_then_dot(w, a[0], before[0], x[0], d, how.behind, how.near_ahead, how.far_ahead)
     elif size == 1:
@@ -118,9 +122,10 @@ cdef inline void move_then_multiply(const Run* run, const Reading* how, floating
         for k in range(TOGETHER):
             near[k] = <const char*>x[0] + k * LINE_BYTES + how.near_ahead
             far[k] = <const char*>x[0] + k * LINE_BYTES + how.far_ahead
-        move_and_sum(w, a, before, x, d, m_out, g_out, near, far if how.far_ahead else NULL, TOGETHER * LINE_BYTES)
+        move_and_sum(w, a, before, x, d, m_out, g_out, near, far, how.far_ahead > 0, TOGETHER * LINE_BYTES)
     elif how.shuffled:
-        ahead = MANY_AHEAD if d * run.itemsize <= SHORT_BYTES else FEW_AHEAD
+        ahead = MANY_AHEAD if row_bytes <= ROWS_BYTES else FEW_AHEAD
+        blocks = 1 if row_bytes <= SHORT_BYTES else 2
         for k in range(TOGETHER):
             row = order[min(place + k, stop - 1)]
             near[k] = <const char*>(X + row * d)
@@ -129,6 +134,11 @@ cdef inline void move_then_multiply(const Run* run, const Reading* how, floating
             far[k] = <const char*>(X + row * d)
             PREFETCH_FAR(X + (row + 1) * d - 1)
             ask_for_target(run, T, weights, row)
-        move_and_sum(w, a, before, x, d, m_out, g_out, near, far, LINE_BYTES)
+            if blocks == 2:
+                row = order[min(place + ahead // 2 + k, stop - 1)]
+                far[TOGETHER + k] = <const char*>(X + row * d)
+                PREFETCH_FAR(X + (row + 1) * d - 1)
+                ask_for_target(run, T, weights, row)
+        move_and_sum(w, a, before, x, d, m_out, g_out, near, far, blocks, LINE_BYTES)
     else:
-        move_and_sum(w, a, before, x, d, m_out, g_out, NULL, NULL, 0)
+        move_and_sum(w, a, before, x, d, m_out, g_out, NULL, NULL, 0, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from estimator_twins import (
 from sklearn import linear_model
 
 from fastgd import estimators
+from fastgd.estimators import order
 
 RUNS = [(data, loss) for data in KINDS for loss in dict.fromkeys(choice.loss for choice in choices(data))]
 
@@ -147,3 +149,18 @@ def test_norms_on_csr_are_of_all_coordinates(kind, capsys):
         assert objectives == right[2]
         assert fit.n_iter_ == right[0].n_iter_
         assert distance(fit, right[0]) < TOLERANCE
+
+
+@pytest.mark.parametrize("many_rows", [0, 1 << 18], ids=["one after another", "some at once"])
+@pytest.mark.parametrize("held_out", [False, True])
+@pytest.mark.parametrize("part", [False, True])
+@pytest.mark.parametrize("rows", [1, 2, 50])
+def test_orders_of_epochs(monkeypatch, rows, part, held_out, many_rows):
+    monkeypatch.setattr(order, "MANY_ROWS", many_rows)
+    taking = np.arange(0, rows, 2) if part else None
+    held = np.arange(rows) % 3 == 1 if held_out else None
+    sigma = order.shuffled(rows if taking is None else len(taking), 7)
+    visits = np.arange(rows) if taking is None else taking
+    for found in islice(order.Order(rows, 7, taking, held).epochs(), 11):
+        visits = visits[sigma]
+        np.testing.assert_array_equal(found, visits if held is None else visits[~held[visits]])

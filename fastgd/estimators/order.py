@@ -18,6 +18,8 @@ Array = npt.NDArray[Any]
 Split = Callable[[], Any]
 
 MAX_INT = np.iinfo(np.int32).max
+#: epochs whose orders are composed one after another, while what that reads is in cache; of many rows it would not be
+SOME, MANY_ROWS = 4, 1 << 18
 
 
 def binary(random_state: Any, split: Split) -> tuple[Any, int]:
@@ -130,12 +132,18 @@ class Order:
             self.visited -= int(np.count_nonzero(held_out if part is None else held_out[part]))
 
     def epochs(self) -> Iterator[Array | None]:
-        """Yield the order of each epoch; None is that in which the rows are given."""
+        """Yield the order of each epoch, None for that in which the rows are given; a later one may take its place."""
         if self._seed is None and self._part is None and self._held_out is None:
             yield from repeat(None)
         order = np.arange(self.places) if self._part is None else self._part
-        shuffle = None if self._seed is None else shuffled(self.places, self._seed)
-        while True:
-            if shuffle is not None:
-                order = order.take(shuffle)
-            yield order if self._held_out is None else order[~self._held_out[order]]
+        if self._seed is not None:
+            shuffle = shuffled(self.places, self._seed)
+            rooms = [np.empty_like(order) for _ in range(SOME if self.places <= MANY_ROWS else 2)]
+            while True:
+                for room in rooms:
+                    order = order.take(shuffle, out=room, mode="clip")
+                yield from map(self._visited, rooms)
+        yield from repeat(self._visited(order))
+
+    def _visited(self, order: Array) -> Array:
+        return order if self._held_out is None else order[~self._held_out[order]]
