@@ -31,9 +31,10 @@ INLINED void NAME(move_and_sum_part)(REAL *w, const REAL *c, const REAL *const *
 }
 
 /* Whether rows of n numbers all begin in the middle of what a part is aligned to, as those of a large array of NumPy's
-   do: then the first half of a part is taken by itself, and the others are aligned. */
+   do: then the first half of a part is taken by itself, and the others are aligned. In rows of two lines it costs more
+   than it saves. */
 INLINED int NAME(between_parts)(const REAL *x, ptrdiff_t n) {
-    return PER == LANES && n % LANES == 0 && (size_t)x % 32 == 16;
+    return PER == LANES && n > 4 * LANES && n % LANES == 0 && (size_t)x % 32 == 16;
 }
 
 /* the product of two halves as the upper one of a part */

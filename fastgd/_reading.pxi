@@ -6,7 +6,8 @@ cdef enum:
     SWEPT_FROM_BYTES = 2560     # from which and up to which rows from the caches are taken one by one: two of them and
     SWEPT_BYTES = 10922         # the weights fit into the first level
     FULL_BYTES = 16384          # up to here, where one of them and the weights fill it, in two passes
-    FAR_BYTES = 1 << 24         # of an X that comes from memory
+    FAR_BYTES = 1 << 24         # of an X that comes from memory,
+    SHARED_BYTES = 1 << 23      # or in part, where others use the third level too
     APART_BYTES = 512           # from which and up to which its rows, in order, are multiplied and added in two passes:
     HELD_BYTES = 1 << 18        # the hardware foresees one stream better than several
     LONG_BYTES = 8192           # of a row that it does not foresee well enough into the first level
@@ -15,10 +16,9 @@ cdef enum:
     NEAR_AHEAD_BYTES = 2048     # how far ahead rows in order are asked for into the first level of cache,
     NEXT_AHEAD_BYTES = 512      # or, where they are long, come from memory and leave room there, so far,
     FAR_AHEAD_BYTES = 1 << 15   # and from memory into the second
-    SHORT_BYTES = 128           # up to which rows from afar in random order are asked for once into the second level
-    ROWS_BYTES = 4096           # and up to which so many rows ahead,
-    MANY_AHEAD = 36             # but of longer ones
-    FEW_AHEAD = 12
+    SHORT_BYTES = 128           # of rows from afar in random order that are asked for once, into the second level:
+    MANY_AHEAD = 36             # so many ahead, longer ones
+    FEW_AHEAD = 24              # so many, and again at half the distance
 
 
 cdef struct Block:
@@ -48,6 +48,7 @@ cdef inline Reading reading(const Run* run, bint shuffled) noexcept nogil:
     how.far_ahead = FAR_AHEAD_BYTES if far else 0
     how.behind = max(size, how.far_ahead) if whole > NEAR_BYTES else 0
     if how.at_once == TOGETHER:
+        how.far_ahead = FAR_AHEAD_BYTES if whole > SHARED_BYTES else 0
         how.near_ahead = NEAR_AHEAD_BYTES if size <= FULL_BYTES else 0      # of longer rows the first level is full
     elif size >= LONG_BYTES and (far or not how.apart):
         how.near_ahead = NEXT_AHEAD_BYTES if how.apart and size <= FULL_BYTES else NEAR_AHEAD_BYTES
@@ -108,7 +109,7 @@ cdef inline void move_then_multiply(const Run* run, const Reading* how, floating
                                     const floating* T, const floating* weights, const int64_t* order, Py_ssize_t place,
                                     Py_ssize_t stop, floating* m_out, floating* g_out) noexcept nogil:
     # w ← w + Σ_i a_i x_i over the rows of the block before, then m and g of this one, while others are asked for
-    cdef Py_ssize_t k, row, d = run.rows.d, row_bytes = d * run.itemsize, ahead
+    cdef Py_ssize_t k, row, d = run.rows.d, ahead
     cdef bint in_order
     cdef const char* near[TOGETHER]
     cdef const char* far[2 * TOGETHER]
@@ -124,8 +125,8 @@ cdef inline void move_then_multiply(const Run* run, const Reading* how, floating
             far[k] = <const char*>x[0] + k * LINE_BYTES + how.far_ahead
         move_and_sum(w, a, before, x, d, m_out, g_out, near, far, how.far_ahead > 0, TOGETHER * LINE_BYTES)
     elif how.shuffled:
-        ahead = MANY_AHEAD if row_bytes <= ROWS_BYTES else FEW_AHEAD
-        blocks = 1 if row_bytes <= SHORT_BYTES else 2
+        blocks = 1 if d * run.itemsize <= SHORT_BYTES else 2
+        ahead = MANY_AHEAD if blocks == 1 else FEW_AHEAD
         for k in range(TOGETHER):
             row = order[min(place + k, stop - 1)]
             near[k] = <const char*>(X + row * d)
