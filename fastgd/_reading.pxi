@@ -16,9 +16,10 @@ cdef enum:
     NEAR_AHEAD_BYTES = 2048     # how far ahead rows in order are asked for into the first level of cache,
     NEXT_AHEAD_BYTES = 512      # or, where they are long, come from memory and leave room there, so far,
     FAR_AHEAD_BYTES = 1 << 15   # and from memory into the second
-    SHORT_BYTES = 128           # of rows from afar in random order that are asked for once, into the second level:
-    MANY_AHEAD = 36             # so many ahead, longer ones
-    FEW_AHEAD = 24              # so many, and again at half the distance
+    SHORT_BYTES = 128           # of rows from afar in random order of which so many ahead are asked for, into the
+    MANY_AHEAD = 36             # second level; of longer ones
+    FEW_AHEAD = 24              # so many, and again at half the distance where X is of more than
+    AGAIN_BYTES = 1 << 25
 
 
 cdef struct Block:
@@ -30,7 +31,8 @@ cdef struct Block:
 cdef struct Reading:        # how the rows of a pass are read
     Py_ssize_t at_once      # TOGETHER, or 1 where they are swept or apart
     bint apart              # multiplied and added in two passes
-    bint shuffled           # from afar in random order: waiting for them would take longer than the steps
+    bint shuffled           # from afar in random order: waiting for them would take longer than the steps;
+    int blocks              # so many are asked for into the second level
     Py_ssize_t near_ahead   # how far ahead rows in order are asked for into the first level, or 0,
     Py_ssize_t far_ahead    # into the second,
     Py_ssize_t behind       # and so while one that is apart is added: memory is never left waiting
@@ -41,6 +43,7 @@ cdef inline Reading reading(const Run* run, bint shuffled) noexcept nogil:
     cdef bint far = whole > FAR_BYTES
     cdef Reading how
     how.shuffled = shuffled and whole > NEAR_BYTES
+    how.blocks = 2 if whole > AGAIN_BYTES and size > SHORT_BYTES else 1
     how.apart = (not how.shuffled and size >= (APART_BYTES if far else SWEPT_BYTES)
                  and size <= (HELD_BYTES if far else FULL_BYTES))
     how.at_once = 1 if how.apart or SWEPT_FROM_BYTES <= size <= SWEPT_BYTES and not how.shuffled else TOGETHER
@@ -76,8 +79,7 @@ cdef inline floating* placed(const Run* run, const Reading* how, floating* param
 
 cdef inline void ask_for_target(const Run* run, const floating* T, const floating* weights,
                                 Py_ssize_t row) noexcept nogil:
-    # twice, as the row is
-    for _ in range(2):
+    for _ in range(2):          # see ask_ahead
         PREFETCH_FAR(T + row)
         if weights != NULL:
             PREFETCH_FAR(weights + row)
@@ -113,7 +115,7 @@ cdef inline void move_then_multiply(const Run* run, const Reading* how, floating
     cdef bint in_order
     cdef const char* near[TOGETHER]
     cdef const char* far[2 * TOGETHER]
-    cdef int blocks
+    cdef int blocks = how.blocks
     if size == 1 and how.apart:
         m_out[0] = add_then_dot(w, a[0], before[0], x[0], d, how.behind, how.near_ahead, how.far_ahead)
     elif size == 1:
@@ -125,8 +127,7 @@ cdef inline void move_then_multiply(const Run* run, const Reading* how, floating
             far[k] = <const char*>x[0] + k * LINE_BYTES + how.far_ahead
         move_and_sum(w, a, before, x, d, m_out, g_out, near, far, how.far_ahead > 0, TOGETHER * LINE_BYTES)
     elif how.shuffled:
-        blocks = 1 if d * run.itemsize <= SHORT_BYTES else 2
-        ahead = MANY_AHEAD if blocks == 1 else FEW_AHEAD
+        ahead = MANY_AHEAD if d * run.itemsize <= SHORT_BYTES else FEW_AHEAD
         for k in range(TOGETHER):
             row = order[min(place + k, stop - 1)]
             near[k] = <const char*>(X + row * d)
