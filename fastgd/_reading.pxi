@@ -48,10 +48,9 @@ cdef inline Reading reading(const Run* run, bint shuffled) noexcept nogil:
                  and size <= (HELD_BYTES if far else FULL_BYTES))
     how.at_once = 1 if how.apart or SWEPT_FROM_BYTES <= size <= SWEPT_BYTES and not how.shuffled else TOGETHER
     how.near_ahead = 0
-    how.far_ahead = FAR_AHEAD_BYTES if far else 0
+    how.far_ahead = FAR_AHEAD_BYTES if whole > (SHARED_BYTES if how.at_once == TOGETHER else FAR_BYTES) else 0
     how.behind = max(size, how.far_ahead) if whole > NEAR_BYTES else 0
     if how.at_once == TOGETHER:
-        how.far_ahead = FAR_AHEAD_BYTES if whole > SHARED_BYTES else 0
         how.near_ahead = NEAR_AHEAD_BYTES if size <= FULL_BYTES else 0      # of longer rows the first level is full
     elif size >= LONG_BYTES and (far or not how.apart):
         how.near_ahead = NEXT_AHEAD_BYTES if how.apart and size <= FULL_BYTES else NEAR_AHEAD_BYTES
@@ -77,14 +76,17 @@ cdef inline floating* placed(const Run* run, const Reading* how, floating* param
     return <floating*>start
 
 
-cdef inline void ask_for_target(const Run* run, const floating* T, const floating* weights,
-                                Py_ssize_t row) noexcept nogil:
-    for _ in range(2):          # see ask_ahead
+cdef inline const char* ask_for_row(const Run* run, const floating* X, const floating* T, const floating* weights,
+                                    Py_ssize_t row) noexcept nogil:
+    # for its end, which may be in one more line, and for its target, twice: see ask_ahead; returns where it begins
+    PREFETCH_FAR(X + (row + 1) * run.rows.d - 1)
+    for _ in range(2):
         PREFETCH_FAR(T + row)
         if weights != NULL:
             PREFETCH_FAR(weights + row)
         if run.rules.squares != NULL:
             PREFETCH_FAR(run.rules.squares + row)
+    return <const char*>(X + row * run.rows.d)
 
 
 cdef inline bint next_rows(const Run* run, Block* block, Py_ssize_t size, const floating* weights,
@@ -115,7 +117,6 @@ cdef inline void move_then_multiply(const Run* run, const Reading* how, floating
     cdef bint in_order
     cdef const char* near[TOGETHER]
     cdef const char* far[2 * TOGETHER]
-    cdef int blocks = how.blocks
     if size == 1 and how.apart:
         m_out[0] = add_then_dot(w, a[0], before[0], x[0], d, how.behind, how.near_ahead, how.far_ahead)
     elif size == 1:
@@ -132,15 +133,9 @@ cdef inline void move_then_multiply(const Run* run, const Reading* how, floating
             row = order[min(place + k, stop - 1)]
             near[k] = <const char*>(X + row * d)
             PREFETCH(X + (row + 1) * d - 1)             # it may end in one more line
-            row = order[min(place + ahead + k, stop - 1)]
-            far[k] = <const char*>(X + row * d)
-            PREFETCH_FAR(X + (row + 1) * d - 1)
-            ask_for_target(run, T, weights, row)
-            if blocks == 2:
-                row = order[min(place + ahead // 2 + k, stop - 1)]
-                far[TOGETHER + k] = <const char*>(X + row * d)
-                PREFETCH_FAR(X + (row + 1) * d - 1)
-                ask_for_target(run, T, weights, row)
-        move_and_sum(w, a, before, x, d, m_out, g_out, near, far, blocks, LINE_BYTES)
+            far[k] = ask_for_row(run, X, T, weights, order[min(place + ahead + k, stop - 1)])
+            if how.blocks == 2:
+                far[TOGETHER + k] = ask_for_row(run, X, T, weights, order[min(place + ahead // 2 + k, stop - 1)])
+        move_and_sum(w, a, before, x, d, m_out, g_out, near, far, how.blocks, LINE_BYTES)
     else:
         move_and_sum(w, a, before, x, d, m_out, g_out, NULL, NULL, 0, 0)

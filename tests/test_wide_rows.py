@@ -21,10 +21,11 @@ CHOICES = {
     "invscaling": {"schedule": "invscaling", "penalty": "l2"},
 }
 DTYPES = ["float64", "float32"]
-#: widths and numbers of rows, near and from afar: more than 1 MB in random order, or 16 MB in order
+#: widths and numbers of rows, near and from afar: more than 1 MB in random order, from 32 MB on asked for again, or
+#: more than 8 or 16 MB in order
 FROM_AFAR = [
-    (12, 24000), (60, 36000), (120, 36000), (130, 40), (130, 17000), (701, 700), (701, 3100), (1024, 400), (1030, 2100),
-    (3000, 40), (3000, 750), (4096, 1100), (5000, 900), (70000, 70),
+    (12, 24000), (60, 36000), (70, 121000), (120, 36000), (130, 40), (130, 17000), (701, 700), (701, 3100), (1024, 400),
+    (1030, 2100), (3000, 40), (3000, 750), (4096, 1100), (5000, 900), (70000, 70),
 ]  # fmt: skip
 
 
@@ -83,7 +84,9 @@ def test_rows_from_afar_are_the_same_rows(dtype, d, rows, order, choices):
 
 @pytest.mark.parametrize("choices", [{}, {"penalty": "l2"}, {"average": True}], ids=["plain", "L2", "mean"])
 @pytest.mark.parametrize("order", [False, True], ids=["in order", "shuffled"])
-@pytest.mark.parametrize(("d", "rows"), [(8, 300), (60, 36000), (62, 36000), (120, 36000), (128, 4000), (1024, 2100)])
+@pytest.mark.parametrize(
+    ("d", "rows"), [(8, 300), (60, 36000), (62, 36000), (64, 132000), (120, 36000), (128, 4000), (1024, 2100)]
+)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_where_rows_begin_in_memory_changes_no_bit(dtype, d, rows, order, choices):
     visits = np.random.default_rng(0).permutation(rows) if order else None

@@ -138,6 +138,8 @@ class Order:
         order = np.arange(self.places) if self._part is None else self._part
         if self._seed is not None:
             shuffle = shuffled(self.places, self._seed)
+            order = order.take(shuffle)
+            yield self._visited(order)  # by itself, since partial_fit wants no other
             rooms = [np.empty_like(order) for _ in range(SOME if self.places <= MANY_ROWS else 2)]
             while True:
                 for room in rooms:
