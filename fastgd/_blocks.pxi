@@ -99,19 +99,18 @@ cdef inline Loss loss_of(const Run* run, LossForm tag) noexcept nogil:
 
 
 cdef inline bint begin_steps(const Run* run, const floating** x, const Block* block, Py_ssize_t size, Form form,
-                             const Made* made, Steps* steps) noexcept nogil:
+                             const Made* made, Py_ssize_t left, Foreseen* ahead, Steps* steps) noexcept nogil:
     # what a block's steps don't hang on one another for. False if one is visit_rows' own: the scale would be folded, or
     # a row of zeros is passed over
-    cdef double scale = made.scale, summed = made.summed, of_loss = run.loss.scale, decay = run.method.decay
+    cdef double scale = made.scale, summed = made.summed, of_loss = run.loss.scale
     cdef bint passive = form == ALL_STEPS and passive_aggressive(&run.method)
     cdef int64_t update = made.updates + 1
     cdef const double* squares = run.rules.squares
-    cdef Py_ssize_t k
-    rates_of(&run.method, update, run.first, size, steps.rate)
+    cdef Py_ssize_t k, at = foresee(&run.method, update, run.first, size, left, ahead)
+    for k in range(size):
+        steps.rate[k], steps.keep[k] = ahead.rate[at + k], ahead.keep[at + k]
     for k in range(size):
         steps.stride[k] = -block.weight[k] * (1 if passive else steps.rate[k] * of_loss)
-    for k in range(size):
-        steps.keep[k] = kept(&run.method, steps.rate[k], decay)
     for k in range(size):
         steps.before[k] = scale
         scale *= steps.keep[k]
@@ -245,9 +244,11 @@ cdef inline Py_ssize_t visit_blocks(Run* run, StepsForm tag, LossForm of, const 
     cdef floating* sum_of_iterates = state + run.mean * run.net.size
     cdef Loss loss = loss_of(run, of)
     cdef Steps steps
+    cdef Foreseen ahead
     cdef Block block
     cdef Made made = nothing_made(run)
     memset(&steps, 0, sizeof(steps))
+    ahead.end = 0
     for k in range(size):                               # as if after a block that moved nothing
         before[k], a[k] = w, 0
     if form == ALL_STEPS and run.mean >= 0 and run.net.bias:
@@ -257,7 +258,7 @@ cdef inline Py_ssize_t visit_blocks(Run* run, StepsForm tag, LossForm of, const 
     while next_rows(run, &block, size, weights, order, reached, stop):
         for k in range(size):
             x[k] = X + block.row[k] * d
-        if form != SIMPLE_STEPS and not begin_steps(run, x, &block, size, form, &made, &steps):
+        if form != SIMPLE_STEPS and not begin_steps(run, x, &block, size, form, &made, stop - reached, &ahead, &steps):
             break
         reached = block.behind[size - 1]
         move_then_multiply(run, how, w, a, before, x, size, X, T, weights, order, reached, stop, m, g)

@@ -171,7 +171,7 @@ cdef inline void rates_by_schedule(const Method* method, int64_t t, int64_t firs
     # see rates_of; each formula in a loop of its own, which the compiler takes several turns of at once here, and in
     # rates_of itself would not
     cdef double at = t, power_of_t = method.schedule_numbers[0]
-    cdef Py_ssize_t k
+    cdef int k
     for k in range(size):
         rates_out[k] = method.lr                    # passive-aggressive: the aggressiveness
     if method.schedule == TABLE:
@@ -206,6 +206,33 @@ cdef inline double rate_of(const Method* method, int64_t t, int64_t first) noexc
     cdef double rate
     rates_of(method, t, first, 1, &rate)
     return rate
+
+
+cdef enum:
+    FORESEEN = 48           # updates of which the rates are worked out at once
+
+
+cdef struct Foreseen:       # rates of updates to come: their roots and quotients have time until they are wanted
+    double[FORESEEN] rate
+    double[FORESEEN] keep   # by which they shrink the weights
+    int64_t begin, end      # from which update on, and up to which
+
+
+cdef inline Py_ssize_t foresee(const Method* method, int64_t update, int64_t first, Py_ssize_t count, Py_ssize_t left,
+                               Foreseen* ahead) noexcept nogil:
+    # where in `ahead` the rates of `count` updates from this one on are; no more than `left` can come
+    if update + count > ahead.end:
+        foresee_more(method, update, first, min(<Py_ssize_t>FORESEEN, left), ahead)
+    return update - ahead.begin
+
+
+cdef void foresee_more(const Method* method, int64_t update, int64_t first, Py_ssize_t count,
+                       Foreseen* ahead) noexcept nogil:
+    cdef Py_ssize_t k
+    rates_of(method, update, first, count, ahead.rate)
+    for k in range(count):
+        ahead.keep[k] = kept(method, ahead.rate[k], method.decay)
+    ahead.begin, ahead.end = update, update + count
 
 
 cdef void prepare(const Method* method, int64_t t, int64_t first, double* powers, Now* now) noexcept nogil:
