@@ -151,12 +151,14 @@ def test_norms_on_csr_are_of_all_coordinates(kind, capsys):
         assert distance(fit, right[0]) < TOLERANCE
 
 
+@pytest.mark.parametrize("most", [0, order.MAX_INT], ids=["int64", "int32"])
 @pytest.mark.parametrize("many_rows", [0, 1 << 18], ids=["one after another", "some at once"])
 @pytest.mark.parametrize("held_out", [False, True])
 @pytest.mark.parametrize("part", [False, True])
 @pytest.mark.parametrize("rows", [1, 2, 50])
-def test_orders_of_epochs(monkeypatch, rows, part, held_out, many_rows):
+def test_orders_of_epochs(monkeypatch, rows, part, held_out, many_rows, most):
     monkeypatch.setattr(order, "MANY_ROWS", many_rows)
+    monkeypatch.setattr(order, "MAX_INT", most)
     taking = np.arange(0, rows, 2) if part else None
     held = np.arange(rows) % 3 == 1 if held_out else None
     sigma = order.shuffled(rows if taking is None else len(taking), 7)
@@ -164,3 +166,32 @@ def test_orders_of_epochs(monkeypatch, rows, part, held_out, many_rows):
     for found in islice(order.Order(rows, 7, taking, held).epochs(), 11):
         visits = visits[sigma]
         np.testing.assert_array_equal(found, visits if held is None else visits[~held[visits]])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [False, True],
+        np.array([3, 250], np.uint8),
+        np.array([-(2**62), 2**62 + 1]),
+        np.array([-1, 1], np.int8),
+        np.array([1, 5], ">i4"),
+        np.array([-0.0, 2.0], np.float32),
+        ["no", "yes"],
+        np.array(["no", "yes"], object),
+        [1, 2, 4],
+        [0.0, 1.0, 2.0],
+    ],
+    ids=str,
+)
+def test_labels_of_any_kind(names):
+    X, _ = rows(next(iter(KINDS)))
+    codes = np.random.default_rng(0).permutation(np.arange(len(X)) % len(names))
+    y = np.asarray(names)[codes]
+    ours, theirs = (
+        module.SGDClassifier(max_iter=3, tol=None, random_state=1).fit(X, y) for module in (estimators, linear_model)
+    )
+    assert ours.classes_.dtype == theirs.classes_.dtype
+    np.testing.assert_array_equal(ours.classes_, theirs.classes_)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=TOLERANCE, atol=TOLERANCE)
+    np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))

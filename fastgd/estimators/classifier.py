@@ -241,15 +241,15 @@ class SGDClassifier(BaseSGDClassifier):
         """
         self._more_validate_params()
         rows = checked(self, X, y, sample_weight, reset=True)
-        classes = np.unique(rows.y)
-        unique_labels(classes)  # which refuses what is no class
+        classes, codes = labels.encoded(rows.y)
+        classes = unique_labels(classes)  # which refuses what is no class
         if self.warm_start and getattr(self, "coef_", None) is not None:
             restarted = self._restarted()
             coef_init = restarted[0] if coef_init is None else coef_init
             intercept_init = restarted[1] if intercept_init is None else intercept_init
         weights = self._begin(labels.n_outputs(classes), rows.X, coef_init, intercept_init, flat=False)
         validation = self._given_validation(X_val, y_val, sample_weight_val, classes)
-        self._run(rows, np.searchsorted(classes, rows.y), classes, weights, validation, fitting=True)
+        self._run(rows, codes, classes, weights, validation, fitting=True)
         self._warn()
         return self
 

@@ -27,6 +27,17 @@ def n_outputs(classes: Array) -> int:
     return 1 if len(classes) == 2 else len(classes)
 
 
+def encoded(y: Array) -> tuple[Array, Array]:
+    """Return the classes of the labels, sorted, and the number of each label's class; two numbers take no sorting."""
+    if y.dtype.kind in "biuf":
+        two = np.array([y.min(), y.max()], y.dtype)
+        upper = y == two[1]
+        if two[0] < two[1] and (upper | (y == two[0])).all():
+            return two, upper.astype(np.intp)
+    classes = np.unique(y)
+    return classes, np.searchsorted(classes, y)
+
+
 def numbers_of(labels: Array, classes: Array) -> Array:
     """Return the number of each label's class, −1 where it has none."""
     codes = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
