@@ -23,9 +23,12 @@ cdef Py_ssize_t visit_across_units(Run* run, floating* params, floating* outputs
     cdef double weight = 1
     cdef floating factor
     cdef Step step
+    cdef bint asked = unforeseen(run, order, 1)
     transpose(params, m, d, columns)
     for i in range(start, stop):
         row = order[i] if order != NULL else i
+        if asked:
+            ask_for_later(run, X, T, weights, order, i, stop)
         if weights != NULL:
             weight = weights[row]
             if weight == 0:

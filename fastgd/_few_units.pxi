@@ -77,6 +77,7 @@ cdef Py_ssize_t visit_few_units(Run* run, floating* params, floating* work, cons
     cdef const floating* next_x
     cdef floating kappa = run.net.bias, factor, flaw
     cdef double value, weight = 1
+    cdef bint asked = unforeseen(run, order, 1)
     memset(v, 0, (slope + K - v) * sizeof(floating))
     pack(&run.net, params, m, v, u, False)
     start = next_visit(weights, order, start, stop, &row)
@@ -86,6 +87,8 @@ cdef Py_ssize_t visit_few_units(Run* run, floating* params, floating* work, cons
         next_row = row
         next = next_visit(weights, order, start + 1, stop, &next_row)
         x, next_x = X + row * d, X + next_row * d
+        if asked:
+            ask_for_later(run, X, T, weights, order, start, stop)
         value = loss_of_row(&run.loss, y, T + row * run.columns, run.columns, K, slope) + <double>flaw
         if not isfinite(value):
             stop = start

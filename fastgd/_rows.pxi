@@ -21,6 +21,11 @@ cdef struct Rows:                   # of X
     bint wide
 
 
+cdef inline Py_ssize_t begin_of(const Rows* rows, Py_ssize_t row) noexcept nogil:
+    # where the values of a sparse row begin
+    return (<const int64_t*>rows.indptr)[row] if rows.wide else (<const int32_t*>rows.indptr)[row]
+
+
 cdef inline Py_ssize_t row_at(Rows rows, Py_ssize_t row, Columns* at) noexcept nogil:
     # where the row's values begin; writes where they stand
     cdef Py_ssize_t begin
@@ -28,13 +33,11 @@ cdef inline Py_ssize_t row_at(Rows rows, Py_ssize_t row, Columns* at) noexcept n
     if rows.indices == NULL:
         at.n = rows.d
         return row * rows.d
+    begin = begin_of(&rows, row)
+    at.n = begin_of(&rows, row + 1) - begin
     if rows.wide:
-        begin = (<const int64_t*>rows.indptr)[row]
-        at.n = (<const int64_t*>rows.indptr)[row + 1] - begin
         at.wide = <const int64_t*>rows.indices + begin
     else:
-        begin = (<const int32_t*>rows.indptr)[row]
-        at.n = (<const int32_t*>rows.indptr)[row + 1] - begin
         at.narrow = <const int32_t*>rows.indices + begin
     return begin
 

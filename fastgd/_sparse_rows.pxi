@@ -4,11 +4,9 @@
 # and where the weights are more than a cache holds, those that a row meets.
 
 cdef enum:
-    POINTERS_AHEAD = 16     # rows of which it is asked for where they stand, and for what else each has,
-    ROWS_AHEAD = 8          # for their numbers, of which fewer are on their way where they are not foreseen,
-    SHUFFLED_AHEAD = 4
-    WEIGHTS_AHEAD = 2       # and for the weights that they meet
-    MOST_AHEAD = 2048       # numbers of a row, which more of its kind would push out before they are read
+    ROWS_AHEAD = 8          # how far ahead rows in order are asked for,
+    WEIGHTS_AHEAD = 2       # and in any order the weights that they meet,
+    MOST_AHEAD = 2048       # so many of a row at most, which more would push out before they are read
 
 
 cdef struct Simple:         # steps without rules and not passive-aggressive: a tag, for the compiler alone
@@ -30,13 +28,6 @@ cdef inline bint one_by_one(const Run* run) noexcept nogil:
             and run.method.clip_norm == 0 and run.loss.code != CROSS_ENTROPY)
 
 
-cdef inline void ask_for(const void* begin, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t at = 0
-    while at < size:
-        PREFETCH_FAR(<const char*>begin + at)
-        at += LINE_BYTES
-
-
 cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const floating* X, const index_t* indices,
                               const index_t* indptr, const floating* T, const floating* weights, const int64_t* order,
                               Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
@@ -49,8 +40,7 @@ cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const float
     cdef Made made = nothing_made(run)
     cdef Columns at
     cdef Py_ssize_t reached = stop, place, row, later, begin, n, d = run.net.sizes[0]
-    cdef bint far = d * <Py_ssize_t>sizeof(floating) > NEAR_BYTES
-    cdef Py_ssize_t ahead = ROWS_AHEAD if order == NULL else SHUFFLED_AHEAD
+    cdef bint asked = unforeseen(run, order, 1), far = d * <Py_ssize_t>sizeof(floating) > NEAR_BYTES
     cdef bint aggressive = not simple and passive_aggressive(method)
     cdef int64_t updates = made.updates
     cdef double scale = made.scale, of_loss = run.loss.scale, losses = 0, seen = 0
@@ -58,19 +48,13 @@ cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const float
     cdef floating one = run.net.bias, b = w[d] if run.net.bias else 0, y, slope, change
     for place in range(start, stop):
         row = order[place] if order != NULL else place
-        if place + ahead < stop:
-            later = order[place + ahead] if order != NULL else place + ahead
-            begin, n = indptr[later], min(indptr[later + 1] - indptr[later], MOST_AHEAD)
+        if asked:
+            ask_for_later(run, X, T, weights, order, place, stop)
+        elif order == NULL and place + ROWS_AHEAD < stop:
+            later = place + ROWS_AHEAD
+            begin, n = indptr[later], indptr[later + 1] - indptr[later]
             ask_for(X + begin, n * sizeof(floating))
             ask_for(indices + begin, n * sizeof(index_t))
-        if order != NULL and place + POINTERS_AHEAD < stop:
-            later = order[place + POINTERS_AHEAD]
-            PREFETCH(indptr + later)
-            PREFETCH(T + later)
-            if weights != NULL:
-                PREFETCH(weights + later)
-            if not simple and rules.squares != NULL:
-                PREFETCH(rules.squares + later)
         if weights != NULL:
             weight = weights[row]
             if weight == 0 and (simple or not rules.visit_zero_weight):

@@ -291,8 +291,11 @@ cdef inline Py_ssize_t visit_rows(Run* run, floating* params, floating* state, f
     cdef const floating* t
     cdef Columns at
     cdef double weight = 1, factor, value
+    cdef bint asked = unforeseen(run, order, 1)
     for i in range(start, stop):
         row = order[i] if order != NULL else i
+        if asked:
+            ask_for_later(run, X, T, weights, order, i, stop)
         if weights != NULL:
             weight = weights[row]
             if weight == 0 and not run.rules.visit_zero_weight:

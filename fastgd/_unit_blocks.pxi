@@ -197,7 +197,7 @@ cdef Py_ssize_t visit_unit_blocks(Run* run, floating* params, floating* outputs,
     cdef floating* z = block_work
     cdef floating* a = z + ROWS * m
     cdef Block block
-    cdef bint finite = True
+    cdef bint finite = True, asked = unforeseen(run, order, size)
     cdef double rates[ROWS]
     if run.net.layers > 1 and d * m * run.itemsize > NEAREST_BYTES:
         size = ROWS
@@ -209,6 +209,8 @@ cdef Py_ssize_t visit_unit_blocks(Run* run, floating* params, floating* outputs,
         sums_of_units(&run.net, params, x, size, z)
         steps = 0
         while finite and steps < size:
+            if asked:
+                ask_for_later(run, X, T, weights, order, start, stop)
             finite = step_of_units(run, steps, &block, T, g, params, outputs, deltas, z, a, rates)
             if finite:
                 start, steps = block.behind[steps], steps + 1
