@@ -16,13 +16,14 @@ from benchmarks.drawn import Array, aligned
 
 
 def adam_loop(
-    w: Array, m: Array, v: Array, X: Array, t: Array, numbers: Any, powers: Array, visits: int
+    w: Array, m: Array, v: Array, X: Array, t: Array, order: Any, numbers: Any, powers: Array, visits: int
 ) -> None:  # the bias is the last weight, and powers are β₁ and β₂ to the number of updates so far
     lr, beta1, beta2, eps, one = numbers
     share1, share2 = one - beta1, one - beta2
     rows, features = X.shape
     for _ in range(visits):
-        for i in range(rows):
+        for place in range(rows):
+            i = place if order is None else order[place]
             y = w[features]
             for j in range(features):
                 y += w[j] * X[i, j]
@@ -42,10 +43,11 @@ def adam_loop(
             w[features] -= rate * m[features] / (np.sqrt(v[features]) + floor)
 
 
-def adagrad_loop(w: Array, s: Array, X: Array, t: Array, lr: Any, eps: Any, visits: int) -> None:
+def adagrad_loop(w: Array, s: Array, X: Array, t: Array, order: Any, lr: Any, eps: Any, visits: int) -> None:
     rows, features = X.shape
     for _ in range(visits):
-        for i in range(rows):
+        for place in range(rows):
+            i = place if order is None else order[place]
             y = w[features]
             for j in range(features):
                 y += w[j] * X[i, j]
@@ -75,7 +77,7 @@ class NumbaLoop:
             self.loop, numbers = compiled(adam_loop), (tuple(map(number, chosen)), np.ones(2))
         else:
             self.loop, numbers = compiled(adagrad_loop), (number(optimizer.lr), number(optimizer.eps))
-        self.arguments: tuple[Any, ...] = (self.w, *state, *case.data(), *numbers, case.visits)
+        self.arguments: tuple[Any, ...] = (self.w, *state, *case.data(), case.order, *numbers, case.visits)
 
     def __call__(self) -> None:
         self.loop(*self.arguments)

@@ -27,6 +27,8 @@ FITS = "estimators, fit"
 SMALL_FITS = "estimators, small fits"
 SINGLE_ROWS = "estimators, one row a call"
 PEAK = "multiplications and additions at peak"
+#: behind the name of a case that is otherwise in cache, and in order
+SHUFFLED = ", 256 MB shuffled"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +76,16 @@ class TrainerCase(Case):
     """Rows that are visited in order ``repeats · passes`` times in one call, from the same first weights.
 
     The two factors are for libraries that need a Python call a pass: it then takes ``repeats`` visits to all rows.
+
+    Attributes
+    ----------
+    shuffled : bool
+        Whether the rows are visited in one random order.
     """
 
     repeats: int = 1
     passes: int = 1
+    shuffled: bool = False
 
     @property
     def visits(self) -> int:
@@ -92,7 +100,7 @@ class TrainerCase(Case):
     @property
     def order(self) -> Array | None:
         """The order of the rows, or None where they come as they are."""
-        return None
+        return np.random.default_rng(1).permutation(self.rows) if self.shuffled else None
 
     @property
     @abstractmethod
@@ -116,14 +124,11 @@ class LinearCase(TrainerCase):
     Attributes
     ----------
     loss : {"mse", "log_loss"}
-    shuffled : bool
-        Whether the rows are visited in one random order.
     """
 
     features: int
     outputs: int = 1
     loss: str = "mse"
-    shuffled: bool = False
 
     @property
     def name(self) -> str:
@@ -156,10 +161,6 @@ class LinearCase(TrainerCase):
         # few rows that are visited thousands of times round often
         return super().tolerance * (10 if self.visits > 1000 else 1)
 
-    @property
-    def order(self) -> Array | None:
-        return np.random.default_rng(1).permutation(self.rows) if self.shuffled else None
-
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptiveCase(LinearCase):
@@ -169,7 +170,7 @@ class AdaptiveCase(LinearCase):
 
     @property
     def name(self) -> str:
-        return f"{self.optimizer}, {self.dtype}, d = {self.features}"
+        return f"{self.optimizer}, {self.dtype}, d = {self.features}{SHUFFLED if self.shuffled else ''}"
 
     @property
     def lr(self) -> float:
@@ -192,11 +193,12 @@ class NetworkCase(TrainerCase):
 
     @property
     def name(self) -> str:
-        return f"{self.dtype}, {'-'.join(map(str, self.sizes))}"
+        return f"{self.dtype}, {'-'.join(map(str, self.sizes))}{SHUFFLED if self.shuffled else ''}"
 
     @property
     def lr(self) -> float:
-        return 0.05 / self.sizes[0]
+        # over millions of rows larger steps let the differences of rounding grow
+        return (5e-5 if self.rows > 10**6 else 0.05) / self.sizes[0]
 
     @property
     def choices(self) -> dict[str, Any]:
@@ -226,7 +228,7 @@ class OutputsCase(LinearCase):
     @property
     def name(self) -> str:
         loss = {"sse": "squared loss", "cross_entropy": "softmax"}[self.loss]
-        return f"{loss}, {self.dtype}, d = {self.features}, K = {self.outputs}"
+        return f"{loss}, {self.dtype}, d = {self.features}, K = {self.outputs}{SHUFFLED if self.shuffled else ''}"
 
     def data(self) -> tuple[Array, Array]:
         """Return X and targets (rows, K), or the classes."""

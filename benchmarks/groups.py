@@ -48,6 +48,8 @@ def adapters(case: cases.Case) -> dict[str, type[Adapter]]:
         able.pop("Vowpal Wabbit", None)  # whose weights have no other dtype
     if getattr(case, "loss", "") == "sse":
         able.pop("scikit-learn", None)  # whose SGDRegressor has one output
+    if getattr(case, "shuffled", False):  # as they are not written for here, or would take too long
+        able = {name: able[name] for name in ("fastgd", "Numba", READING)}
     if isinstance(case, FitCase) and (case.nonzeros or case.classes > 2):
         able.pop(READING, None)  # whose rows are dense and visited once an epoch
     return able

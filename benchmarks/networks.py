@@ -17,13 +17,16 @@ from benchmarks.drawn import Array, aligned
 
 
 @numba.njit(fastmath=True)
-def numba_rows(W1: Array, b1: Array, W2: Array, b2: Array, X: Array, T: Array, step: Any, visits: int) -> None:
+def numba_rows(
+    W1: Array, b1: Array, W2: Array, b2: Array, X: Array, T: Array, order: Any, step: Any, visits: int
+) -> None:
     # W1 (hidden, d): the inner loops run over the features
     rows, features = X.shape
     outputs, hidden = W2.shape
     a, slopes, zero = np.empty_like(b1), np.empty_like(b1), step - step
     for _ in range(visits):
-        for i in range(rows):
+        for place in range(rows):
+            i = place if order is None else order[place]
             for k in range(hidden):
                 z = b1[k]
                 for j in range(features):
@@ -47,13 +50,16 @@ def numba_rows(W1: Array, b1: Array, W2: Array, b2: Array, X: Array, T: Array, s
 
 
 @numba.njit(fastmath=True)
-def numba_columns(V1: Array, b1: Array, W2: Array, b2: Array, X: Array, T: Array, step: Any, visits: int) -> None:
+def numba_columns(
+    V1: Array, b1: Array, W2: Array, b2: Array, X: Array, T: Array, order: Any, step: Any, visits: int
+) -> None:
     # V1 (d, hidden): the inner loops run over the hidden units
     rows, features = X.shape
     outputs, hidden = W2.shape
     a, slopes, zero = np.empty_like(b1), np.empty_like(b1), step - step
     for _ in range(visits):
-        for i in range(rows):
+        for place in range(rows):
+            i = place if order is None else order[place]
             for k in range(hidden):
                 a[k] = b1[k]
                 slopes[k] = 0
@@ -94,7 +100,7 @@ class NumbaLoop:
         self.params = [aligned(array.shape, case.dtype) for array in given]
         for mine, array in zip(self.params, given, strict=True):
             mine[...] = array
-        self.arguments = (*self.params, *case.data(), np.dtype(case.dtype).type(2 * case.lr), case.visits)
+        self.arguments = (*self.params, *case.data(), case.order, np.dtype(case.dtype).type(2 * case.lr), case.visits)
 
     def __call__(self) -> None:
         loop = numba_columns if self.by_columns else numba_rows

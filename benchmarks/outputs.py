@@ -15,11 +15,12 @@ from benchmarks.drawn import Array, aligned
 
 
 @numba.njit(fastmath=True)
-def squared_loop(W: Array, b: Array, X: Array, T: Array, lr: Any, visits: int) -> None:
+def squared_loop(W: Array, b: Array, X: Array, T: Array, order: Any, lr: Any, visits: int) -> None:
     rows, features = X.shape
     step = lr + lr
     for _ in range(visits):
-        for i in range(rows):
+        for place in range(rows):
+            i = place if order is None else order[place]
             for k in range(len(b)):
                 y = b[k]
                 for j in range(features):
@@ -31,11 +32,12 @@ def squared_loop(W: Array, b: Array, X: Array, T: Array, lr: Any, visits: int) -
 
 
 @numba.njit(fastmath=True)
-def softmax_loop(W: Array, b: Array, X: Array, classes: Array, lr: Any, visits: int) -> None:
+def softmax_loop(W: Array, b: Array, X: Array, classes: Array, order: Any, lr: Any, visits: int) -> None:
     rows, features = X.shape
     y = np.empty_like(b)
     for _ in range(visits):
-        for i in range(rows):
+        for place in range(rows):
+            i = place if order is None else order[place]
             for k in range(len(b)):
                 y[k] = b[k]
                 for j in range(features):
@@ -60,7 +62,7 @@ class NumbaLoop:
     def __init__(self, case: OutputsCase) -> None:
         self.W, self.b = aligned((case.outputs, case.features), case.dtype), aligned((case.outputs,), case.dtype)
         self.loop = {"sse": squared_loop, "cross_entropy": softmax_loop}[case.loss]
-        self.arguments = (self.W, self.b, *case.data(), np.dtype(case.dtype).type(case.lr), case.visits)
+        self.arguments = (self.W, self.b, *case.data(), case.order, np.dtype(case.dtype).type(case.lr), case.visits)
 
     def __call__(self) -> None:
         self.loop(*self.arguments)

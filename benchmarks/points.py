@@ -27,8 +27,12 @@ def in_order(loss: str, dtype: str, size: int, features: int) -> LinearCase:
     )
 
 
+def rows_of_256_mb(dtype: str, features: int) -> int:
+    return (256 << 20) // (features * np.dtype(dtype).itemsize)
+
+
 def from_memory(dtype: str, features: int, *, shuffled: bool) -> LinearCase:
-    rows = (256 << 20) // (features * np.dtype(dtype).itemsize)
+    rows = rows_of_256_mb(dtype, features)
     return LinearCase(group=cases.FROM_MEMORY, dtype=dtype, features=features, rows=rows, shuffled=shuffled)
 
 
@@ -50,10 +54,26 @@ CASES: list[Case] = [
     NetworkCase(group=cases.NETWORKS, dtype="float32", sizes=(4, 8, 2), rows=10_000),
     NetworkCase(group=cases.NETWORKS, dtype="float32", sizes=(16, 32, 1), rows=5_000),
     NetworkCase(group=cases.NETWORKS, dtype="float32", sizes=(784, 128, 10), rows=1_000),
+    NetworkCase(
+        group=cases.NETWORKS,
+        dtype="float32",
+        sizes=(16, 32, 1),
+        rows=rows_of_256_mb("float32", 16),
+        shuffled=True,
+    ),
     *(
         OutputsCase(group=cases.SEVERAL, loss=loss, dtype="float32", features=784, outputs=outputs, rows=2_000)
         for loss in ("sse", "cross_entropy")
         for outputs in (10, 64)
+    ),
+    OutputsCase(
+        group=cases.SEVERAL,
+        loss="cross_entropy",
+        dtype="float32",
+        features=100,
+        outputs=5,
+        rows=rows_of_256_mb("float32", 100),
+        shuffled=True,
     ),
     *(
         SparseCase(group=cases.SPARSE, dtype=dtype, features=features, nonzeros=nonzeros, rows=20_000, passes=5)
@@ -67,6 +87,14 @@ CASES: list[Case] = [
         for optimizer in ("adam", "adagrad")
         for dtype in DTYPES
         for features in (64, 1024)
+    ),
+    AdaptiveCase(
+        group=cases.ADAPTIVE,
+        optimizer="adam",
+        dtype="float64",
+        features=64,
+        rows=rows_of_256_mb("float64", 64),
+        shuffled=True,
     ),
     *(
         FitCase(group=cases.FITS, estimator=estimator, dtype=dtype, rows=100_000, features=features)
