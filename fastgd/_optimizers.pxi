@@ -171,7 +171,7 @@ cdef inline void rates_by_schedule(const Method* method, int64_t t, int64_t firs
     # see rates_of; each formula in a loop of its own, which the compiler takes several turns of at once here, and in
     # rates_of itself would not
     cdef double at = t, power_of_t = method.schedule_numbers[0]
-    cdef int k
+    cdef int k                                      # of which the compiler makes doubles by fours
     for k in range(size):
         rates_out[k] = method.lr                    # passive-aggressive: the aggressiveness
     if method.schedule == TABLE:
@@ -212,7 +212,7 @@ cdef enum:
     FORESEEN = 48           # updates of which the rates are worked out at once
 
 
-cdef struct Foreseen:       # rates of updates to come: their roots and quotients have time until they are wanted
+cdef struct Foreseen:       # rates of updates to come, so that few of their roots and quotients are waited for
     double[FORESEEN] rate
     double[FORESEEN] keep   # by which they shrink the weights
     int64_t begin, end      # from which update on, and up to which
@@ -220,9 +220,11 @@ cdef struct Foreseen:       # rates of updates to come: their roots and quotient
 
 cdef inline Py_ssize_t foresee(const Method* method, int64_t update, int64_t first, Py_ssize_t count, Py_ssize_t left,
                                Foreseen* ahead) noexcept nogil:
-    # where in `ahead` the rates of `count` updates from this one on are; no more than `left` can come
+    # where in `ahead` the rates of `count` updates from this one on are. No more than `left` rows can come; of these
+    # some may make no update, and a table may end before
     if update + count > ahead.end:
-        foresee_more(method, update, first, min(<Py_ssize_t>FORESEEN, left), ahead)
+        foresee_more(method, update, first, count if method.schedule == TABLE else min(<Py_ssize_t>FORESEEN, left),
+                     ahead)
     return update - ahead.begin
 
 

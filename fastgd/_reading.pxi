@@ -20,8 +20,8 @@ cdef enum:
     MANY_AHEAD = 36             # second level; of longer ones
     FEW_AHEAD = 24              # so many, and again at half the distance where X is of more than
     AGAIN_BYTES = 1 << 25
-    LATER = 16                  # how many rows ahead those in random order are asked for where one is taken at a time
-    WHOLE_BYTES = 16384         # up to which a row is asked for at once
+    LATER = 16                  # how many rows ahead all others are asked for, and again at half the distance;
+    MOST_BYTES = 16384          # so much of a row at most
 
 
 cdef struct Block:
@@ -78,9 +78,7 @@ cdef inline floating* placed(const Run* run, const Reading* how, floating* param
     return <floating*>start
 
 
-cdef inline void ask_for_target(const Run* run, const floating* T, const floating* weights,
-                                Py_ssize_t row) noexcept nogil:
-    PREFETCH_FAR(T + row * run.columns)
+cdef inline void ask_for_weight(const Run* run, const floating* weights, Py_ssize_t row) noexcept nogil:
     if weights != NULL:
         PREFETCH_FAR(weights + row)
     if run.rules.squares != NULL:
@@ -92,7 +90,8 @@ cdef inline const char* ask_for_row(const Run* run, const floating* X, const flo
     # for its end, which may be in one more line, and for its target, twice: see ask_ahead; returns where it begins
     PREFETCH_FAR(X + (row + 1) * run.rows.d - 1)
     for _ in range(2):
-        ask_for_target(run, T, weights, row)
+        PREFETCH_FAR(T + row)
+        ask_for_weight(run, weights, row)
     return <const char*>(X + row * run.rows.d)
 
 
@@ -148,11 +147,11 @@ cdef inline void move_then_multiply(const Run* run, const Reading* how, floating
         move_and_sum(w, a, before, x, d, m_out, g_out, NULL, NULL, 0, 0)
 
 
-# ------------------------------------------------------------------------------------- where one row is taken at a time
+# ------------------------------------------------------------------------------- of all but dense rows of one output
 
 cdef inline void ask_for(const void* begin, Py_ssize_t size) noexcept nogil:
-    # so much, unless it would push out too much
-    cdef size_t at = <size_t>begin // LINE_BYTES * LINE_BYTES, end = <size_t>begin + min(size, WHOLE_BYTES)
+    # of long rows for a part: the whole would push out what is asked for before
+    cdef size_t at = <size_t>begin // LINE_BYTES * LINE_BYTES, end = <size_t>begin + min(size, MOST_BYTES)
     while at < end:
         PREFETCH_FAR(<const void*>at)
         at += LINE_BYTES
@@ -161,12 +160,12 @@ cdef inline void ask_for(const void* begin, Py_ssize_t size) noexcept nogil:
 cdef inline bint unforeseen(const Run* run, const int64_t* order, Py_ssize_t at_once) noexcept nogil:
     # whether rows come from afar that the processor does not foresee by itself: those in random order, or several long
     # ones at once
-    cdef Py_ssize_t size = run.rows.d * run.itemsize, numbers = run.rows.n * run.rows.d
+    cdef Py_ssize_t size = run.rows.d * run.itemsize, whole = run.rows.n * size
     if run.rows.indices != NULL:
-        numbers = begin_of(&run.rows, run.rows.n)
+        whole = begin_of(&run.rows, run.rows.n) * (run.itemsize + (8 if run.rows.wide else 4))
     if order != NULL:
-        return numbers * run.itemsize > NEAR_BYTES
-    return at_once > 1 and size >= APART_BYTES and numbers * run.itemsize > SHARED_BYTES
+        return whole > NEAR_BYTES
+    return at_once > 1 and size >= APART_BYTES and whole > SHARED_BYTES
 
 
 cdef inline void ask_for_later(const Run* run, const floating* X, const floating* T, const floating* weights,
@@ -184,7 +183,6 @@ cdef inline void ask_for_later(const Run* run, const floating* X, const floating
                 n = begin_of(&run.rows, row + 1) - begin
                 ask_for(<const char*>run.rows.indices + begin * index_size, n * index_size)
             ask_for(X + begin, n * sizeof(floating))
-            if run.columns > 1:
-                ask_for(T + row * run.columns, run.columns * sizeof(floating))
-            ask_for_target(run, T, weights, row)
+            ask_for(T + row * run.columns, run.columns * sizeof(floating))
+            ask_for_weight(run, weights, row)
         distance //= 2

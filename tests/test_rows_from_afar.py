@@ -1,4 +1,7 @@
-"""Rows that are asked for before their turn: what is learnt is what the same rows in order teach, bit for bit."""
+"""Rows that are asked for before their turn: what is learnt is what the same rows in order teach, bit for bit.
+
+What is asked for changes no result, so that these tests are of the order; what is read for it AddressSanitizer sees.
+"""
 
 from __future__ import annotations
 

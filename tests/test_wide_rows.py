@@ -7,7 +7,7 @@ import pytest
 from passes import RUN_TOLERANCE, compare, make_pass, relative
 
 import fastgd
-from fastgd import _kernels, losses, penalties
+from fastgd import _kernels, losses, penalties, schedules
 from fastgd.method import Method
 
 #: widths on both sides of every border between the ways, in either dtype, with all remainders that lanes leave
@@ -19,6 +19,7 @@ CHOICES = {
     "averaged, L2": {"average": True, "penalty": penalties.L2(0.01, include_bias=True)},
     "clipped": {"clip_norm": 0.5},
     "invscaling": {"schedule": "invscaling", "penalty": "l2"},
+    "table": {"schedule": schedules.StepLR(5, by="step"), "penalty": "l2"},
 }
 DTYPES = ["float64", "float32"]
 #: widths and numbers of rows, near and from afar: more than 1 MB in random order, from 32 MB on asked for again, or

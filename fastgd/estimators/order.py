@@ -19,7 +19,7 @@ Split = Callable[[], Any]
 
 MAX_INT = np.iinfo(np.int32).max
 #: epochs whose orders are composed one after another, while what that reads is in cache; of many rows it would not be
-SOME, MANY_ROWS = 6, 1 << 18
+SOME, MANY_ROWS = 4, 1 << 18
 
 
 def binary(random_state: Any, split: Split) -> tuple[Any, int]:
@@ -126,7 +126,7 @@ class Order:
 
     def __init__(self, rows: int, seed: int | None, part: Array | None = None, held_out: Array | None = None) -> None:
         self._seed, self._part, self._held_out = seed, part, held_out
-        self._kind = np.int32 if rows <= MAX_INT else np.int64  # half the bytes are found in half the time
+        self._kind = np.int32 if rows <= MAX_INT else np.int64  # of what is shuffled: half the bytes lie nearer
         self.places = rows if part is None else len(part)
         self.visited = self.places
         if held_out is not None:
@@ -141,8 +141,8 @@ class Order:
             shuffle = shuffled(self.places, self._seed)
             order = order.take(shuffle)
             yield self._visited(order)  # by itself, since partial_fit wants no other
-            rooms = [np.empty_like(order) for _ in range(SOME if self.places <= MANY_ROWS else 2)]
-            last, shuffle = order.astype(self._kind), shuffle.astype(self._kind)
+            rooms = [np.empty_like(order) for _ in range(SOME if self.places <= MANY_ROWS else 1)]
+            last = order.astype(self._kind)
             spare = np.empty_like(last)
             while True:
                 for room in rooms:
