@@ -168,9 +168,10 @@ cdef inline bint unforeseen(const Run* run, const int64_t* order, Py_ssize_t at_
     return at_once > 1 and size >= APART_BYTES and whole > SHARED_BYTES
 
 
-cdef inline void ask_for_later(const Run* run, const floating* X, const floating* T, const floating* weights,
-                               const int64_t* order, Py_ssize_t place, Py_ssize_t stop) noexcept nogil:
-    # the row that comes LATER places behind this, and again the one half as far: see ask_ahead
+cdef void ask_for_later(const Run* run, const floating* X, const floating* T, const floating* weights,
+                        const int64_t* order, Py_ssize_t place, Py_ssize_t stop) noexcept nogil:
+    # the row that comes LATER places behind this, and again the one half as far: see ask_ahead. Written in place it
+    # makes the loops that call it slower, also where they don't
     cdef Py_ssize_t distance = LATER, row, begin, n, index_size = 8 if run.rows.wide else 4
     if run.rows.indices != NULL and place + 2 * LATER < stop:
         PREFETCH_FAR(<const char*>run.rows.indptr + order[place + 2 * LATER] * index_size)
