@@ -27,8 +27,6 @@ FITS = "estimators, fit"
 SMALL_FITS = "estimators, small fits"
 SINGLE_ROWS = "estimators, one row a call"
 PEAK = "multiplications and additions at peak"
-#: behind the name of a case that is otherwise in cache, and in order
-SHUFFLED = ", 256 MB shuffled"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +101,11 @@ class TrainerCase(Case):
         return np.random.default_rng(1).permutation(self.rows) if self.shuffled else None
 
     @property
+    def remark(self) -> str:
+        """What its name says of rows that do not come in order and from the caches, as they do elsewhere in a group."""
+        return ", 256 MB shuffled" if self.shuffled else ""
+
+    @property
     @abstractmethod
     def lr(self) -> float:
         """The learning rate."""
@@ -170,7 +173,7 @@ class AdaptiveCase(LinearCase):
 
     @property
     def name(self) -> str:
-        return f"{self.optimizer}, {self.dtype}, d = {self.features}{SHUFFLED if self.shuffled else ''}"
+        return f"{self.optimizer}, {self.dtype}, d = {self.features}{self.remark}"
 
     @property
     def lr(self) -> float:
@@ -193,7 +196,7 @@ class NetworkCase(TrainerCase):
 
     @property
     def name(self) -> str:
-        return f"{self.dtype}, {'-'.join(map(str, self.sizes))}{SHUFFLED if self.shuffled else ''}"
+        return f"{self.dtype}, {'-'.join(map(str, self.sizes))}{self.remark}"
 
     @property
     def lr(self) -> float:
@@ -228,7 +231,7 @@ class OutputsCase(LinearCase):
     @property
     def name(self) -> str:
         loss = {"sse": "squared loss", "cross_entropy": "softmax"}[self.loss]
-        return f"{loss}, {self.dtype}, d = {self.features}, K = {self.outputs}{SHUFFLED if self.shuffled else ''}"
+        return f"{loss}, {self.dtype}, d = {self.features}, K = {self.outputs}{self.remark}"
 
     def data(self) -> tuple[Array, Array]:
         """Return X and targets (rows, K), or the classes."""

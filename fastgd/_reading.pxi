@@ -157,12 +157,21 @@ cdef inline void ask_for(const void* begin, Py_ssize_t size) noexcept nogil:
         at += LINE_BYTES
 
 
+cdef inline void ask_for_numbers(const Run* run, const floating* X, Py_ssize_t row) noexcept nogil:
+    # of the row, and where they stand
+    cdef Columns at
+    cdef Py_ssize_t begin = row_at(run.rows, row, &at)
+    ask_for(X + begin, at.n * sizeof(floating))
+    if sparse(&at):
+        ask_for(at.narrow if at.narrow != NULL else <const void*>at.wide, at.n * index_size(&run.rows))
+
+
 cdef inline bint unforeseen(const Run* run, const int64_t* order, Py_ssize_t at_once) noexcept nogil:
     # whether rows come from afar that the processor does not foresee by itself: those in random order, or several long
     # ones at once
     cdef Py_ssize_t size = run.rows.d * run.itemsize, whole = run.rows.n * size
     if run.rows.indices != NULL:
-        whole = begin_of(&run.rows, run.rows.n) * (run.itemsize + (8 if run.rows.wide else 4))
+        whole = begin_of(&run.rows, run.rows.n) * (run.itemsize + index_size(&run.rows))
     if order != NULL:
         return whole > NEAR_BYTES
     return at_once > 1 and size >= APART_BYTES and whole > SHARED_BYTES
@@ -172,18 +181,13 @@ cdef void ask_for_later(const Run* run, const floating* X, const floating* T, co
                         const int64_t* order, Py_ssize_t place, Py_ssize_t stop) noexcept nogil:
     # the row that comes LATER places behind this, and again the one half as far: see ask_ahead. Written in place it
     # makes the loops that call it slower, also where they don't
-    cdef Py_ssize_t distance = LATER, row, begin, n, index_size = 8 if run.rows.wide else 4
+    cdef Py_ssize_t later, row
     if run.rows.indices != NULL and place + 2 * LATER < stop:
-        PREFETCH_FAR(<const char*>run.rows.indptr + order[place + 2 * LATER] * index_size)
-    while distance >= LATER // 2:
-        if place + distance < stop:
-            row = order[place + distance] if order != NULL else place + distance
-            begin, n = row * run.rows.d, run.rows.d
-            if run.rows.indices != NULL:
-                begin = begin_of(&run.rows, row)
-                n = begin_of(&run.rows, row + 1) - begin
-                ask_for(<const char*>run.rows.indices + begin * index_size, n * index_size)
-            ask_for(X + begin, n * sizeof(floating))
+        PREFETCH_FAR(<const char*>run.rows.indptr + order[place + 2 * LATER] * index_size(&run.rows))
+    for again in range(2):
+        later = place + (LATER // 2 if again else LATER)
+        if later < stop:
+            row = order[later] if order != NULL else later
+            ask_for_numbers(run, X, row)
             ask_for(T + row * run.columns, run.columns * sizeof(floating))
             ask_for_weight(run, weights, row)
-        distance //= 2

@@ -21,6 +21,10 @@ cdef struct Rows:                   # of X
     bint wide
 
 
+cdef inline Py_ssize_t index_size(const Rows* rows) noexcept nogil:
+    return 8 if rows.wide else 4
+
+
 cdef inline Py_ssize_t begin_of(const Rows* rows, Py_ssize_t row) noexcept nogil:
     # where the values of a sparse row begin
     return (<const int64_t*>rows.indptr)[row] if rows.wide else (<const int32_t*>rows.indptr)[row]

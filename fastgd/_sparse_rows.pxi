@@ -51,10 +51,7 @@ cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const float
         if asked:
             ask_for_later(run, X, T, weights, order, place, stop)
         elif order == NULL and place + ROWS_AHEAD < stop:
-            later = place + ROWS_AHEAD
-            begin, n = indptr[later], indptr[later + 1] - indptr[later]
-            ask_for(X + begin, n * sizeof(floating))
-            ask_for(indices + begin, n * sizeof(index_t))
+            ask_for_numbers(run, X, place + ROWS_AHEAD)
         if weights != NULL:
             weight = weights[row]
             if weight == 0 and (simple or not rules.visit_zero_weight):

@@ -103,10 +103,10 @@ class Pass:
             X, indices, indptr = self.data()
             _kernels.square_norms(X, indices, indptr, self.X.shape[1], squares)
         work = np.empty(engine.work_size(self.net, len(self.state)), dtype)
-        visits = np.arange(self.rows) if self.order is None else np.asarray(self.order)
         updates = stop - start
         if self.weights is not None and not self.method.rules.visit_zero_weight:
-            updates = int(np.count_nonzero(self.weights[visits[start:stop]]))  # a table of rates has no more
+            visits = slice(start, stop) if self.order is None else self.order[start:stop]
+            updates = int(np.count_nonzero(self.weights[visits]))  # a table of rates has no more
         return int(
             passes.Pass(
                 self.params, self.state.reshape(-1), self.paid, self.gradient, work, self.counters, self.totals,
