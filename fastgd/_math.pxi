@@ -153,19 +153,21 @@ tabulate_curves()
 
 
 cdef inline Point point_near(floating y) noexcept nogil:
-    # the nearest to y. The last bit of what is shifted is 1 / PER_UNIT
-    cdef floating low = y if y < SPAN else SPAN, near = low if low > -SPAN else -SPAN
-    cdef double shift = 211106232532992.0 + SPAN                    # 1.5 · 2^47
-    cdef float shift_single = 393216.0 + SPAN                       # 1.5 · 2^18
-    cdef Bits shifted
-    cdef SingleBits shifted_single
+    # the nearest to y, and 0 where y is beyond them all or not a number. The last bit of what is shifted is 1 / PER_UNIT
+    cdef double first = 211106232532992.0, shift = first + SPAN     # 1.5 · 2^47
+    cdef float first_single = 393216.0, shift_single = first_single + SPAN      # 1.5 · 2^18
+    cdef Bits shifted, start
+    cdef SingleBits shifted_single, start_single
     cdef Point point
     if floating is double:
-        shifted.number = near + shift
-        point.at, point.y = <Py_ssize_t>(shifted.bits & 4095), shifted.number - shift
+        shifted.number, start.number = y + shift, first
+        point.at, point.y = <Py_ssize_t>(shifted.bits - start.bits), shifted.number - shift
     else:
-        shifted_single.number = near + shift_single
-        point.at, point.y = <Py_ssize_t>(shifted_single.bits & 4095), shifted_single.number - shift_single
+        shifted_single.number, start_single.number = y + shift_single, first_single
+        point.at = <Py_ssize_t>(shifted_single.bits - start_single.bits)
+        point.y = shifted_single.number - shift_single
+    if not 0 <= point.at < POINTS:
+        point.at, point.y = MIDDLE, 0
     return point
 
 
