@@ -6,7 +6,7 @@ enum { TOGETHER = 3 }; /* of four, not all sums stay in the sixteen registers */
 #define TOGETHER_PAIRS (TOGETHER * (TOGETHER - 1) / 2)
 
 /* Asks for what is `on` bytes further than each address, into the first level of cache, and of so many blocks into the
-   second. A processor that waits for many lines drops some of what it is asked for: two blocks are asked for twice. */
+   second. A Zen 4 that waits for many lines drops some of what it is asked for: two blocks are asked for twice. */
 INLINED void ask_ahead(const char *const *near, const char *const *far, int blocks, ptrdiff_t on) {
     UNROLL for (int i = 0; i < TOGETHER && near; i++) PREFETCH(near[i] + on);
     UNROLL for (int i = 0; i < blocks * TOGETHER; i++) {
@@ -16,16 +16,21 @@ INLINED void ask_ahead(const char *const *near, const char *const *far, int bloc
 }
 #endif
 
-/* Over one part of the lanes: w ← w + Σ_i c_i z_i, and of these weights m_i += w·x_i, and g_ik += x_i·x_k for k < i */
+/* Over one part of the lanes: w ← w + Σ_i c_i z_i, and of these weights m_i += w·x_i, and g_ik += x_i·x_k for k < i. An
+   `early` first product does without the last c_i z_i, and is owed c_i times *late += z_i·x_0. */
 INLINED void NAME(move_and_sum_part)(REAL *w, const REAL *c, const REAL *const *z, const REAL *const *x, ptrdiff_t j,
-                                     part *m, part *g) {
-    part v = *(part *)(w + j), xs[TOGETHER];
-    UNROLL for (int i = 0; i < TOGETHER; i++) v += c[i] * *(const part *)(z[i] + j);
-    *(part *)(w + j) = v;
+                                     part *m, part *g, int early, part *late) {
+    part v = *(part *)(w + j), xs[TOGETHER], last = *(const part *)(z[TOGETHER - 1] + j);
     UNROLL for (int i = 0; i < TOGETHER; i++) {
         xs[i] = *(const part *)(x[i] + j);
         IN_REGISTER(xs[i]);
-        m[i] += v * xs[i];
+    }
+    UNROLL for (int i = 0; i < TOGETHER - 1; i++) v += c[i] * *(const part *)(z[i] + j);
+    if (early) m[0] += v * xs[0], *late += last * xs[0];
+    v += c[TOGETHER - 1] * last;
+    *(part *)(w + j) = v;
+    UNROLL for (int i = 0; i < TOGETHER; i++) {
+        if (i || !early) m[i] += v * xs[i];
         UNROLL for (int k = 0; k < i; k++) g[i * (i - 1) / 2 + k] += xs[i] * xs[k];
     }
 }
@@ -53,13 +58,14 @@ INLINED part NAME(upper_product)(const REAL *a, const REAL *b) {
    and the weights. Each part of the lanes has its turn, so that all sums stay in registers. What comes later is asked
    for at TOGETHER addresses, and again `stride` bytes on for each 64 bytes of a row and what is left of it: into the
    first level of cache where `near` says, unless it is NULL, and into the second where `far` does, of so many `blocks`.
-   Where all begins between parts `half_first` makes the same sums of aligned ones. */
+   Where all begins between parts `half_first` makes the same sums of aligned ones. An `early` m_0, which need not wait
+   for the last c_i, is owed c_i times what is then the last of g. */
 INLINED void NAME(move_and_sum_asking)(REAL *w, const REAL *c_given, const REAL *const *z_given,
-                                       const REAL *const *x_given, ptrdiff_t n, REAL *m, REAL *g,
+                                       const REAL *const *x_given, ptrdiff_t n, REAL *m, REAL *g, int early,
                                        const char *const *near_given, const char *const *far_given, int blocks,
                                        ptrdiff_t stride, int half_first) {
     ptrdiff_t j = 0;
-    lanes M[TOGETHER], G[TOGETHER_PAIRS];
+    lanes M[TOGETHER], G[TOGETHER_PAIRS], late = {{{0}}};
     REAL c[TOGETHER]; /* copies that nothing written to w could change */
     const REAL *x[TOGETHER], *z[TOGETHER];
     const char *near[TOGETHER], *far[2 * TOGETHER];
@@ -70,7 +76,7 @@ INLINED void NAME(move_and_sum_asking)(REAL *w, const REAL *c_given, const REAL 
     UNROLL for (int i = 0; i < blocks * TOGETHER; i++) far[i] = far_given[i];
     if (half_first) NAME(add_half)(w, 1, c, z, TOGETHER, 0);
     for (ptrdiff_t p = 0; p < LANES; p += PER) {
-        part a[TOGETHER], b[TOGETHER_PAIRS];
+        part a[TOGETHER], b[TOGETHER_PAIRS], owed = {0};
         UNROLL for (int i = 0; i < TOGETHER; i++) {
             a[i] = half_first ? NAME(upper_product)(w, x[i]) : (part){0};
             UNROLL for (int k = 0; k < i; k++)
@@ -78,13 +84,14 @@ INLINED void NAME(move_and_sum_asking)(REAL *w, const REAL *c_given, const REAL 
         }
         for (j = half_first ? LANES / 2 : 0; j + 2 * LANES <= n; j += 2 * LANES) {
             if (!p) ask_ahead(near_given ? near : NULL, far, blocks, j / (2 * LANES) * stride);
-            NAME(move_and_sum_part)(w, c, z, x, j + p, a, b);
-            NAME(move_and_sum_part)(w, c, z, x, j + LANES + p, a, b);
+            NAME(move_and_sum_part)(w, c, z, x, j + p, a, b, early, &owed);
+            NAME(move_and_sum_part)(w, c, z, x, j + LANES + p, a, b, early, &owed);
         }
         if (!p && j < n) ask_ahead(near_given ? near : NULL, far, blocks, j / (2 * LANES) * stride);
-        if (j + LANES <= n) NAME(move_and_sum_part)(w, c, z, x, j + p, a, b), j += LANES;
+        if (j + LANES <= n) NAME(move_and_sum_part)(w, c, z, x, j + p, a, b, early, &owed), j += LANES;
         UNROLL for (int i = 0; i < TOGETHER; i++) M[i].p[p / PER] = a[i];
         UNROLL for (int i = 0; i < TOGETHER_PAIRS; i++) G[i].p[p / PER] = b[i];
+        late.p[p / PER] = owed;
     }
     const ptrdiff_t half_more = n - j >= LANES / 2, rest = j + LANES / 2 * half_more;
     half ends[TOGETHER + TOGETHER_PAIRS];
@@ -107,24 +114,31 @@ INLINED void NAME(move_and_sum_asking)(REAL *w, const REAL *c_given, const REAL 
     }
     UNROLL for (int i = 0; i < TOGETHER; i++) m[i] = sums[i];
     UNROLL for (int i = 0; i < TOGETHER_PAIRS; i++) g[i] = sums[TOGETHER + i];
+    if (early) g[TOGETHER_PAIRS] = NAME(halve)(late);
 }
 
+/* Where rows are as long as a `lanes` or two, the compiler knows it, and makes neither loops nor ends of them. */
 INLINED void NAME(move_and_sum)(REAL *w, const REAL *c, const REAL *const *z, const REAL *const *x, ptrdiff_t n,
-                                REAL *m, REAL *g, const char *const *near, const char *const *far, int blocks,
+                                REAL *m, REAL *g, int early, const char *const *near, const char *const *far, int blocks,
                                 ptrdiff_t stride) {
     const int half_first = NAME(between_parts)(x[0], n) && NAME(between_parts)(w, n);
-    if (!near)
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, NULL, NULL, 0, 0, 0);
+    g[TOGETHER_PAIRS] = 0;
+    if (!near && n == LANES)
+        NAME(move_and_sum_asking)(w, c, z, x, LANES, m, g, early, NULL, NULL, 0, 0, 0);
+    else if (!near && n == 2 * LANES)
+        NAME(move_and_sum_asking)(w, c, z, x, 2 * LANES, m, g, early, NULL, NULL, 0, 0, 0);
+    else if (!near)
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, 0, NULL, NULL, 0, 0, 0);
     else if (blocks == 0)
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, NULL, 0, stride, 0);
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, 0, near, NULL, 0, stride, 0);
     else if (blocks == 1 && half_first)
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, far, 1, stride, 1);
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, 0, near, far, 1, stride, 1);
     else if (blocks == 1)
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, far, 1, stride, 0);
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, 0, near, far, 1, stride, 0);
     else if (half_first)
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, far, 2, stride, 1);
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, 0, near, far, 2, stride, 1);
     else
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, near, far, 2, stride, 0);
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, 0, near, far, 2, stride, 0);
 }
 
 /* w ← w + c x over one `lanes` of numbers, and of these weights, while they are at hand, sum + w·next, lane by lane */
@@ -139,8 +153,7 @@ static inline lanes NAME(sweep_lanes)(lanes sum, REAL *w, REAL c, const REAL *x,
 
 /* w ← w + c x, and of these weights w·next. Unless `ahead` is 0, what stands so many bytes behind `next` is asked for. */
 INLINED REAL NAME(row_sweep_asking)(REAL *w, REAL c, const REAL *x, const REAL *next, ptrdiff_t n, ptrdiff_t ahead) {
-    REAL rest = 0;
-    ptrdiff_t j = 0;
+    ptrdiff_t j = 0, rest;
     lanes s0 = {{{0}}}, s1 = {{{0}}}, s2 = {{{0}}}, s3 = {{{0}}};
     for (; j + 4 * LANES <= n; j += 4 * LANES) {
         if (ahead) {
@@ -154,11 +167,8 @@ INLINED REAL NAME(row_sweep_asking)(REAL *w, REAL c, const REAL *x, const REAL *
     }
     s0 = NAME(plus)(NAME(plus)(s0, s2), NAME(plus)(s1, s3));
     for (; j + LANES <= n; j += LANES) s0 = NAME(sweep_lanes)(s0, w + j, c, x + j, next + j);
-    for (; j < n; j++) {
-        w[j] += c * x[j];
-        rest += w[j] * next[j];
-    }
-    return NAME(halve)(s0) + rest;
+    for (rest = j; j < n; j++) w[j] += c * x[j];
+    return NAME(narrow_dot)(w + rest, next + rest, n - rest, NAME(halve)(s0));
 }
 
 static inline REAL NAME(row_sweep)(REAL *w, REAL c, const REAL *x, const REAL *next, ptrdiff_t n, ptrdiff_t ahead) {

@@ -239,8 +239,9 @@ cdef inline Py_ssize_t visit_blocks(Run* run, StepsForm tag, LossForm of, const 
     cdef const floating* x[TOGETHER]
     cdef floating m[TOGETHER]
     cdef floating a[TOGETHER]
-    cdef floating g[TOGETHER_PAIRS]
-    cdef floating one = run.net.bias, b = w[d] if run.net.bias else 0, mean = 0
+    cdef floating g[TOGETHER_PAIRS + 1]
+    cdef floating one = run.net.bias, b = w[d] if run.net.bias else 0, b_before = b, mean = 0, bias
+    cdef bint early = LossForm is LogLoss and size == TOGETHER
     cdef floating* sum_of_iterates = state + run.mean * run.net.size
     cdef Loss loss = loss_of(run, of)
     cdef Steps steps
@@ -261,17 +262,24 @@ cdef inline Py_ssize_t visit_blocks(Run* run, StepsForm tag, LossForm of, const 
         if form != SIMPLE_STEPS and not begin_steps(run, x, &block, size, form, &made, stop - reached, &ahead, &steps):
             break
         reached = block.behind[size - 1]
-        move_then_multiply(run, how, w, a, before, x, size, X, T, weights, order, reached, stop, m, g)
+        move_then_multiply(run, how, w, a, before, x, size, X, T, weights, order, reached, stop, early, m, g)
         for k in range(size):
             m[k] = <floating>steps.before[k] * m[k] if form != SIMPLE_STEPS else m[k]
-            steps.near[k] = point_of(&loss, m[k] + b, T[block.row[k]])
+            bias = b_before if early and k == 0 else b
+            steps.near[k] = point_of(&loss, m[k] + bias, T[block.row[k]])
             if LossForm is HalfSquare:                  # nothing else waits for m
-                m[k] += b - <floating>steps.near[k].y
+                m[k] += bias - <floating>steps.near[k].y
             else:
-                m[k] = (m[k] + b) - <floating>steps.near[k].y
+                m[k] = (m[k] + bias) - <floating>steps.near[k].y
+        if early and form == SIMPLE_STEPS:
+            m[0] += a[TOGETHER - 1] * (g[TOGETHER_PAIRS] + one)
+        elif early:
+            m[0] += <floating>steps.before[0] * (a[TOGETHER - 1] * g[TOGETHER_PAIRS]) \
+                    + one * <floating>steps.moved[TOGETHER - 1]
         step_in_block(run, &loss, 0, &block, T, g, one, size, form, &steps, &made, m, &b, &mean, a)
         if size == TOGETHER:
             step_in_block(run, &loss, 1, &block, T, g, one, size, form, &steps, &made, m, &b, &mean, a)
+            b_before = b
             step_in_block(run, &loss, 2, &block, T, g, one, size, form, &steps, &made, m, &b, &mean, a)
         end_steps(run, &block, size, &steps, &made, sum_of_iterates, a, x, form)
         for k in range(size):

@@ -75,10 +75,10 @@ cdef extern from *:
     void block_products_f64(const double** x, Py_ssize_t n, double* g) noexcept nogil
     void block_products_f32(const float** x, Py_ssize_t n, float* g) noexcept nogil
     void move_and_sum_f64(double* w, const double* c, const double** z, const double** x, Py_ssize_t n, double* m,
-                          double* g, const char** near, const char** far, int blocks,
+                          double* g, bint early, const char** near, const char** far, int blocks,
                           Py_ssize_t stride) noexcept nogil
     void move_and_sum_f32(float* w, const float* c, const float** z, const float** x, Py_ssize_t n, float* m, float* g,
-                          const char** near, const char** far, int blocks,
+                          bint early, const char** near, const char** far, int blocks,
                           Py_ssize_t stride) noexcept nogil
     double row_sweep_f64(double* w, double c, const double* x, const double* next, Py_ssize_t n,
                          Py_ssize_t ahead) noexcept nogil
@@ -212,13 +212,14 @@ cdef inline void block_products(const floating** x, Py_ssize_t n, floating* g_ou
 
 
 cdef inline void move_and_sum(floating* w, const floating* c, const floating** z, const floating** x, Py_ssize_t n,
-                              floating* m_out, floating* g_out, const char** near, const char** far, int blocks,
-                              Py_ssize_t stride) noexcept nogil:
-    # w ← w + Σ_i c_i z_i, then m_i = w·x_i and g_ik = x_i·x_k, while other rows are asked for
+                              floating* m_out, floating* g_out, bint early, const char** near, const char** far,
+                              int blocks, Py_ssize_t stride) noexcept nogil:
+    # w ← w + Σ_i c_i z_i, then m_i = w·x_i and g_ik = x_i·x_k, while other rows are asked for. To an `early` m_0 there
+    # is still to be added the last c_i times the last of g
     if floating is double:
-        move_and_sum_f64(w, c, z, x, n, m_out, g_out, near, far, blocks, stride)
+        move_and_sum_f64(w, c, z, x, n, m_out, g_out, early, near, far, blocks, stride)
     else:
-        move_and_sum_f32(w, c, z, x, n, m_out, g_out, near, far, blocks, stride)
+        move_and_sum_f32(w, c, z, x, n, m_out, g_out, early, near, far, blocks, stride)
 
 
 cdef inline floating row_sweep(floating* w, floating c, const floating* x, const floating* next,

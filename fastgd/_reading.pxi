@@ -1,5 +1,29 @@
 # ---------------------------------------------------------------------------------------------------------- reading
-# How the rows of a pass are read where several are at hand, and what comes later is asked for.
+# How the rows of a pass are read where several are at hand, and what comes later is asked for. That is as was best on
+# two processors, and changes no sum: a Zen 4, and an Intel Xeon with 48 kB of first and 2 MB of second level, as which
+# all others are taken.
+
+cdef extern from *:
+    """
+    #if defined(__GNUC__) && defined(__x86_64__)
+    static int of_amd(void) { __builtin_cpu_init(); return __builtin_cpu_is("amd") != 0; }
+    #else
+    static int of_amd(void) { return 0; }
+    #endif
+    """
+    bint of_amd() noexcept nogil
+
+
+cdef bint AS_AMD = of_amd()
+
+
+def read_as_amd(bint yes):
+    """Read rows as is best on AMD's processors, or as on others; return how they were read before."""
+    global AS_AMD
+    before = AS_AMD
+    AS_AMD = yes
+    return before
+
 
 cdef enum:
     ROWS = 2 * BLOCK            # at once in networks whose weights leave the first level of cache, else BLOCK
@@ -41,21 +65,29 @@ cdef struct Reading:        # how the rows of a pass are read
 
 
 cdef inline Reading reading(const Run* run, bint shuffled) noexcept nogil:
+    # how many rows are taken at once decides how sums are rounded, and is the same on all processors
     cdef Py_ssize_t size = run.rows.d * run.itemsize, whole = size * run.rows.n
     cdef bint far = whole > FAR_BYTES
     cdef Reading how
     how.shuffled = shuffled and whole > NEAR_BYTES
-    how.blocks = 2 if whole > AGAIN_BYTES and size > SHORT_BYTES else 1
     how.apart = (not how.shuffled and size >= (APART_BYTES if far else SWEPT_BYTES)
                  and size <= (HELD_BYTES if far else FULL_BYTES))
     how.at_once = 1 if how.apart or SWEPT_FROM_BYTES <= size <= SWEPT_BYTES and not how.shuffled else TOGETHER
     how.near_ahead = 0
-    how.far_ahead = FAR_AHEAD_BYTES if whole > (SHARED_BYTES if how.at_once == TOGETHER else FAR_BYTES) else 0
-    how.behind = max(size, how.far_ahead) if whole > NEAR_BYTES else 0
-    if how.at_once == TOGETHER:
-        how.near_ahead = NEAR_AHEAD_BYTES if size <= FULL_BYTES else 0      # of longer rows the first level is full
-    elif size >= LONG_BYTES and (far or not how.apart):
-        how.near_ahead = NEXT_AHEAD_BYTES if how.apart and size <= FULL_BYTES else NEAR_AHEAD_BYTES
+    if AS_AMD:
+        how.blocks = 2 if whole > AGAIN_BYTES and size > SHORT_BYTES else 1
+        how.far_ahead = FAR_AHEAD_BYTES if whole > (SHARED_BYTES if how.at_once == TOGETHER else FAR_BYTES) else 0
+        how.behind = max(size, how.far_ahead) if whole > NEAR_BYTES else 0
+        if how.at_once == TOGETHER:
+            how.near_ahead = NEAR_AHEAD_BYTES if size <= FULL_BYTES else 0  # of longer rows the first level is full
+        elif size >= LONG_BYTES and (far or not how.apart):
+            how.near_ahead = NEXT_AHEAD_BYTES if how.apart and size <= FULL_BYTES else NEAR_AHEAD_BYTES
+        return how
+    how.apart = False               # the hardware foresees several streams, into the second level
+    how.blocks, how.far_ahead, how.behind = 1, 0, 0
+    if how.at_once == 1 or size < FULL_BYTES:
+        how.near_ahead = NEAR_AHEAD_BYTES
+    how.shuffled = how.shuffled and size < LONG_BYTES
     return how
 
 
@@ -87,9 +119,9 @@ cdef inline void ask_for_weight(const Run* run, const floating* weights, Py_ssiz
 
 cdef inline const char* ask_for_row(const Run* run, const floating* X, const floating* T, const floating* weights,
                                     Py_ssize_t row) noexcept nogil:
-    # for its end, which may be in one more line, and for its target, twice: see ask_ahead; returns where it begins
+    # for its end, which may be in one more line, and for its target: see ask_ahead; returns where it begins
     PREFETCH_FAR(X + (row + 1) * run.rows.d - 1)
-    for _ in range(2):
+    for _ in range(2 if AS_AMD else 1):
         PREFETCH_FAR(T + row)
         ask_for_weight(run, weights, row)
     return <const char*>(X + row * run.rows.d)
@@ -117,8 +149,9 @@ cdef inline bint next_rows(const Run* run, Block* block, Py_ssize_t size, const 
 cdef inline void move_then_multiply(const Run* run, const Reading* how, floating* w, const floating* a,
                                     const floating** before, const floating** x, Py_ssize_t size, const floating* X,
                                     const floating* T, const floating* weights, const int64_t* order, Py_ssize_t place,
-                                    Py_ssize_t stop, floating* m_out, floating* g_out) noexcept nogil:
-    # w ← w + Σ_i a_i x_i over the rows of the block before, then m and g of this one, while others are asked for
+                                    Py_ssize_t stop, bint early, floating* m_out, floating* g_out) noexcept nogil:
+    # w ← w + Σ_i a_i x_i over the rows of the block before, then m and g of this one, while others are asked for. See
+    # move_and_sum for `early`, which is for several rows
     cdef Py_ssize_t k, row, d = run.rows.d, ahead
     cdef bint in_order
     cdef const char* near[TOGETHER]
@@ -132,7 +165,7 @@ cdef inline void move_then_multiply(const Run* run, const Reading* how, floating
         for k in range(TOGETHER):
             near[k] = <const char*>x[0] + k * LINE_BYTES + how.near_ahead
             far[k] = <const char*>x[0] + k * LINE_BYTES + how.far_ahead
-        move_and_sum(w, a, before, x, d, m_out, g_out, near, far, how.far_ahead > 0, TOGETHER * LINE_BYTES)
+        move_and_sum(w, a, before, x, d, m_out, g_out, early, near, far, how.far_ahead > 0, TOGETHER * LINE_BYTES)
     elif how.shuffled:
         ahead = MANY_AHEAD if d * run.itemsize <= SHORT_BYTES else FEW_AHEAD
         for k in range(TOGETHER):
@@ -142,9 +175,9 @@ cdef inline void move_then_multiply(const Run* run, const Reading* how, floating
             far[k] = ask_for_row(run, X, T, weights, order[min(place + ahead + k, stop - 1)])
             if how.blocks == 2:
                 far[TOGETHER + k] = ask_for_row(run, X, T, weights, order[min(place + ahead // 2 + k, stop - 1)])
-        move_and_sum(w, a, before, x, d, m_out, g_out, near, far, how.blocks, LINE_BYTES)
+        move_and_sum(w, a, before, x, d, m_out, g_out, early, near, far, how.blocks, LINE_BYTES)
     else:
-        move_and_sum(w, a, before, x, d, m_out, g_out, NULL, NULL, 0, 0)
+        move_and_sum(w, a, before, x, d, m_out, g_out, early, NULL, NULL, 0, 0)
 
 
 # ------------------------------------------------------------------------------- of all but dense rows of one output
@@ -179,12 +212,12 @@ cdef inline bint unforeseen(const Run* run, const int64_t* order, Py_ssize_t at_
 
 cdef void ask_for_later(const Run* run, const floating* X, const floating* T, const floating* weights,
                         const int64_t* order, Py_ssize_t place, Py_ssize_t stop) noexcept nogil:
-    # the row that comes LATER places behind this, and again the one half as far: see ask_ahead. Written in place it
-    # makes the loops that call it slower, also where they don't
+    # the row that comes LATER places behind this, and again the one half as far where some of what is asked for is
+    # dropped: see ask_ahead. Written in place it makes the loops that call it slower, also where they don't
     cdef Py_ssize_t later, row
     if run.rows.indices != NULL and place + 2 * LATER < stop:
         PREFETCH_FAR(<const char*>run.rows.indptr + order[place + 2 * LATER] * index_size(&run.rows))
-    for again in range(2):
+    for again in range(2 if AS_AMD else 1):
         later = place + (LATER // 2 if again else LATER)
         if later < stop:
             row = order[later] if order != NULL else later
