@@ -167,7 +167,8 @@ cdef inline void move_then_multiply(const Run* run, const Reading* how, floating
             far[k] = <const char*>x[0] + k * LINE_BYTES + how.far_ahead
         move_and_sum(w, a, before, x, d, m_out, g_out, early, near, far, how.far_ahead > 0, TOGETHER * LINE_BYTES)
     elif how.shuffled:
-        ahead = MANY_AHEAD if d * run.itemsize <= SHORT_BYTES else FEW_AHEAD
+        ahead = FEW_AHEAD if AS_AMD and d * run.itemsize > SHORT_BYTES else MANY_AHEAD
+        PREFETCH(order + min(place + 2 * MANY_AHEAD, stop - 1))
         for k in range(TOGETHER):
             row = order[min(place + k, stop - 1)]
             near[k] = <const char*>(X + row * d)
