@@ -17,7 +17,7 @@ from benchmarks.drawn import Array
 from benchmarks.estimator_cases import FitCase
 from benchmarks.estimators import OurFit
 
-AHEAD_BYTES = 8192  # of rows in random order: more on their way brings nothing
+ROWS_AHEAD = 36  # that are asked for, of those in random order: more on their way bring nothing
 
 
 @intrinsic
@@ -63,7 +63,7 @@ def add_rows(X: Array, numbers: Array, order: Array, ahead: int, visits: int) ->
 
 def rows_in_order(X: Array, order: Array) -> tuple[Any, tuple[Any, ...]]:
     """Return the loop that reads the rows in that order, and what it is called with before the number of visits."""
-    return add_rows, (X, X.reshape(-1), order, max(AHEAD_BYTES // X[0].nbytes, 4))
+    return add_rows, (X, X.reshape(-1), order, ROWS_AHEAD)
 
 
 class Reading:

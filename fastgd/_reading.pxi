@@ -201,14 +201,14 @@ cdef inline void ask_for_numbers(const Run* run, const floating* X, Py_ssize_t r
 
 
 cdef inline bint unforeseen(const Run* run, const int64_t* order, Py_ssize_t at_once) noexcept nogil:
-    # whether rows come from afar that the processor does not foresee by itself: those in random order, or several long
-    # ones at once
+    # whether rows come from afar that the processor does not foresee by itself: those in random order, or on a Zen 4
+    # several long ones at once
     cdef Py_ssize_t size = run.rows.d * run.itemsize, whole = run.rows.n * size
     if run.rows.indices != NULL:
         whole = begin_of(&run.rows, run.rows.n) * (run.itemsize + index_size(&run.rows))
     if order != NULL:
         return whole > NEAR_BYTES
-    return at_once > 1 and size >= APART_BYTES and whole > SHARED_BYTES
+    return AS_AMD and at_once > 1 and size >= APART_BYTES and whole > SHARED_BYTES
 
 
 cdef void ask_for_later(const Run* run, const floating* X, const floating* T, const floating* weights,
