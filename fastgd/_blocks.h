@@ -117,7 +117,8 @@ INLINED void NAME(move_and_sum_asking)(REAL *w, const REAL *c_given, const REAL 
     if (early) g[TOGETHER_PAIRS] = NAME(halve)(late);
 }
 
-/* Where rows are as long as a `lanes` or two, the compiler knows it, and makes neither loops nor ends of them. */
+/* Where rows are as long as one, two or four `lanes`, the compiler knows it, and makes neither loops nor ends of them;
+   in longer ones one sum more, of an early m_0, would not stay in a register. */
 INLINED void NAME(move_and_sum)(REAL *w, const REAL *c, const REAL *const *z, const REAL *const *x, ptrdiff_t n,
                                 REAL *m, REAL *g, int early, const char *const *near, const char *const *far, int blocks,
                                 ptrdiff_t stride) {
@@ -127,6 +128,8 @@ INLINED void NAME(move_and_sum)(REAL *w, const REAL *c, const REAL *const *z, co
         NAME(move_and_sum_asking)(w, c, z, x, LANES, m, g, early, NULL, NULL, 0, 0, 0);
     else if (!near && n == 2 * LANES)
         NAME(move_and_sum_asking)(w, c, z, x, 2 * LANES, m, g, early, NULL, NULL, 0, 0, 0);
+    else if (!near && n == 4 * LANES)
+        NAME(move_and_sum_asking)(w, c, z, x, 4 * LANES, m, g, early, NULL, NULL, 0, 0, 0);
     else if (!near)
         NAME(move_and_sum_asking)(w, c, z, x, n, m, g, 0, NULL, NULL, 0, 0, 0);
     else if (blocks == 0)

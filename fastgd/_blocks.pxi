@@ -59,7 +59,6 @@ cdef struct Steps:          # of a block. The weights are scale · v
     double[TOGETHER] value      # of the loss
     double[TOGETHER] product    # w·x
     double[TOGETHER] moved      # stride · slope
-    Point[TOGETHER] near        # point_of the raw predictions at the block's start
 
 
 cdef struct Made:           # by the blocks so far; beside the compiled loop, so that it need not stand in memory
@@ -133,21 +132,21 @@ cdef inline bint begin_steps(const Run* run, const floating** x, const Block* bl
 
 
 cdef inline void step_in_block(const Run* run, const Loss* loss, Py_ssize_t k, const Block* block, const floating* T,
-                               const floating* g, floating one, Py_ssize_t size, Form form, Steps* steps, Made* made,
-                               floating* m, floating* b, floating* mean, floating* a) noexcept nogil:
+                               const floating* g, floating one, Py_ssize_t size, Form form, Point near, Steps* steps,
+                               Made* made, floating* m, floating* b, floating* mean, floating* a) noexcept nogil:
     # the k-th step of a block: from m_k, the raw prediction less near_k, come a_k = −λ · weight_k · slope_k / scale and
     # m_i, i > k, b and its mean as the step leaves them. What does not wait for the slope is worked out apart from it;
     # `one` is 0 if there is no bias
     cdef floating slope, moved, moved_bias = b[0], stride, factor, pull
     cdef double shorten
     cdef Py_ssize_t i
-    steps.value[k] = loss_beside(loss, steps.near[k], m[k], T[block.row[k]], &slope)
+    steps.value[k] = loss_beside(loss, near, m[k], T[block.row[k]], &slope)
     stride, factor = <floating>steps.stride[k], <floating>steps.factor[k]
     if form == SIMPLE_STEPS:
         stride = factor = <floating>steps.stride[0]
     else:
         slope = limited(slope, <floating>run.rules.slope_limit)
-        steps.product[k] = (<floating>steps.near[k].y + m[k]) - b[0]
+        steps.product[k] = (<floating>near.y + m[k]) - b[0]
     if form == ALL_STEPS:
         made.biases += <double>b[0]
         if passive_aggressive(&run.method):
@@ -157,7 +156,8 @@ cdef inline void step_in_block(const Run* run, const Loss* loss, Py_ssize_t k, c
                                * sqrt(steps.square[k] + run.net.bias))
             stride, factor = <floating>(steps.stride[k] * shorten), <floating>(steps.factor[k] * shorten)
     a[k], moved = factor * slope, stride * slope
-    steps.moved[k] = moved
+    if form != SIMPLE_STEPS:
+        steps.moved[k] = moved
     if form == ALL_STEPS and run.bias_apart:
         move_bias(run, steps.rate[k], moved, b)
         moved_bias, one = b[0] - moved_bias, 0
@@ -231,7 +231,9 @@ cdef inline Py_ssize_t visit_blocks(Run* run, StepsForm tag, LossForm of, const 
     # TOGETHER steps at once, and the same steps: with a_i = −λ_i · weight_i · slope_i, for k = 0, 1, …
     #     y_k = w·x_k + b + Σ_{i<k} a_i (x_i·x_k + 1),   and at the end   w ← w + Σ_i a_i x_i,   b ← b + Σ_i a_i.
     # Where the steps shrink the weights w = scale · v, it is the scale that shrinks, and a_i is divided by it. The
-    # weights are moved when the next block is there, and are read once for both.
+    # weights are moved when the next block is there, and are read once for both. With a tabulated loss the first row of
+    # a block may be multiplied `early`, without the last step before it, which is added as within a block: the point of
+    # the table is sought meanwhile.
     # Returns the place that it reached. Fewer rows, and a block that begin_steps does not take, are left to visit_rows.
     cdef Form form = form_of(tag)
     cdef Py_ssize_t k, reached = start, d = run.rows.d
@@ -244,6 +246,7 @@ cdef inline Py_ssize_t visit_blocks(Run* run, StepsForm tag, LossForm of, const 
     cdef bint early = LossForm is LogLoss and size == TOGETHER
     cdef floating* sum_of_iterates = state + run.mean * run.net.size
     cdef Loss loss = loss_of(run, of)
+    cdef Point near[TOGETHER]               # point_of the raw predictions at the block's start
     cdef Steps steps
     cdef Foreseen ahead
     cdef Block block
@@ -266,21 +269,21 @@ cdef inline Py_ssize_t visit_blocks(Run* run, StepsForm tag, LossForm of, const 
         for k in range(size):
             m[k] = <floating>steps.before[k] * m[k] if form != SIMPLE_STEPS else m[k]
             bias = b_before if early and k == 0 else b
-            steps.near[k] = point_of(&loss, m[k] + bias, T[block.row[k]])
+            near[k] = point_of(&loss, m[k] + bias, T[block.row[k]])
             if LossForm is HalfSquare:                  # nothing else waits for m
-                m[k] += bias - <floating>steps.near[k].y
+                m[k] += bias - <floating>near[k].y
             else:
-                m[k] = (m[k] + bias) - <floating>steps.near[k].y
-        if early and form == SIMPLE_STEPS:
+                m[k] = (m[k] + bias) - <floating>near[k].y
+        if early and form == SIMPLE_STEPS:              # which keep w as it is, and have moved b by a
             m[0] += a[TOGETHER - 1] * (g[TOGETHER_PAIRS] + one)
         elif early:
             m[0] += <floating>steps.before[0] * (a[TOGETHER - 1] * g[TOGETHER_PAIRS]) \
                     + one * <floating>steps.moved[TOGETHER - 1]
-        step_in_block(run, &loss, 0, &block, T, g, one, size, form, &steps, &made, m, &b, &mean, a)
+        step_in_block(run, &loss, 0, &block, T, g, one, size, form, near[0], &steps, &made, m, &b, &mean, a)
         if size == TOGETHER:
-            step_in_block(run, &loss, 1, &block, T, g, one, size, form, &steps, &made, m, &b, &mean, a)
+            step_in_block(run, &loss, 1, &block, T, g, one, size, form, near[1], &steps, &made, m, &b, &mean, a)
             b_before = b
-            step_in_block(run, &loss, 2, &block, T, g, one, size, form, &steps, &made, m, &b, &mean, a)
+            step_in_block(run, &loss, 2, &block, T, g, one, size, form, near[2], &steps, &made, m, &b, &mean, a)
         end_steps(run, &block, size, &steps, &made, sum_of_iterates, a, x, form)
         for k in range(size):
             before[k] = x[k]

@@ -153,7 +153,7 @@ tabulate_curves()
 
 
 cdef inline Point point_near(floating y) noexcept nogil:
-    # the nearest to y, and 0 where y is beyond them all or not a number. The last bit of what is shifted is 1 / PER_UNIT
+    # the nearest to y; 0 where y is beyond them all, or not a number. The last bit of what is shifted is 1 / PER_UNIT
     cdef double first = 211106232532992.0, shift = first + SPAN     # 1.5 · 2^47
     cdef float first_single = 393216.0, shift_single = first_single + SPAN      # 1.5 · 2^18
     cdef Bits shifted, start
