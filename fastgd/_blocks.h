@@ -122,26 +122,23 @@ INLINED void NAME(move_and_sum_asking)(REAL *w, const REAL *c_given, const REAL 
 INLINED void NAME(move_and_sum)(REAL *w, const REAL *c, const REAL *const *z, const REAL *const *x, ptrdiff_t n,
                                 REAL *m, REAL *g, int early, const char *const *near, const char *const *far, int blocks,
                                 ptrdiff_t stride) {
+#define ASKING(n, early, near, far, blocks, half_first) \
+    NAME(move_and_sum_asking)(w, c, z, x, n, m, g, early, near, far, blocks, stride, half_first)
     const int half_first = NAME(between_parts)(x[0], n) && NAME(between_parts)(w, n);
     g[TOGETHER_PAIRS] = 0;
-    if (!near && n == LANES)
-        NAME(move_and_sum_asking)(w, c, z, x, LANES, m, g, early, NULL, NULL, 0, 0, 0);
-    else if (!near && n == 2 * LANES)
-        NAME(move_and_sum_asking)(w, c, z, x, 2 * LANES, m, g, early, NULL, NULL, 0, 0, 0);
-    else if (!near && n == 4 * LANES)
-        NAME(move_and_sum_asking)(w, c, z, x, 4 * LANES, m, g, early, NULL, NULL, 0, 0, 0);
-    else if (!near)
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, 0, NULL, NULL, 0, 0, 0);
-    else if (blocks == 0)
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, 0, near, NULL, 0, stride, 0);
-    else if (blocks == 1 && half_first)
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, 0, near, far, 1, stride, 1);
-    else if (blocks == 1)
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, 0, near, far, 1, stride, 0);
-    else if (half_first)
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, 0, near, far, 2, stride, 1);
-    else
-        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, 0, near, far, 2, stride, 0);
+    if (!near && n == LANES) ASKING(LANES, early, NULL, NULL, 0, 0);
+    else if (!near && n == 2 * LANES) ASKING(2 * LANES, early, NULL, NULL, 0, 0);
+    else if (!near && n == 4 * LANES) ASKING(4 * LANES, early, NULL, NULL, 0, 0);
+    else if (!near) ASKING(n, 0, NULL, NULL, 0, 0);
+    else if (blocks == 0 && n == LANES) ASKING(LANES, early, near, NULL, 0, 0);
+    else if (blocks == 0 && n == 2 * LANES) ASKING(2 * LANES, early, near, NULL, 0, 0);
+    else if (blocks == 0 && n == 4 * LANES) ASKING(4 * LANES, early, near, NULL, 0, 0);
+    else if (blocks == 0) ASKING(n, 0, near, NULL, 0, 0);
+    else if (blocks == 1 && half_first) ASKING(n, 0, near, far, 1, 1);
+    else if (blocks == 1) ASKING(n, 0, near, far, 1, 0);
+    else if (half_first) ASKING(n, 0, near, far, 2, 1);
+    else ASKING(n, 0, near, far, 2, 0);
+#undef ASKING
 }
 
 /* w ← w + c x over one `lanes` of numbers, and of these weights, while they are at hand, sum + w·next, lane by lane */
