@@ -117,28 +117,36 @@ INLINED void NAME(move_and_sum_asking)(REAL *w, const REAL *c_given, const REAL 
     if (early) g[TOGETHER_PAIRS] = NAME(halve)(late);
 }
 
-/* Where rows are as long as one, two or four `lanes`, the compiler knows it, and makes neither loops nor ends of them;
-   in longer ones one sum more, of an early m_0, would not stay in a register. */
+/* the same as the compiler makes it for what is asked for; half first only where rows come from afar */
+INLINED void NAME(move_and_sum_of)(REAL *w, const REAL *c, const REAL *const *z, const REAL *const *x, ptrdiff_t n,
+                                   REAL *m, REAL *g, int early, const char *const *near, const char *const *far,
+                                   int blocks, ptrdiff_t stride, int half_first) {
+    if (!half_first && !near)
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, early, NULL, NULL, 0, 0, 0);
+    else if (!half_first && blocks == 0)
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, early, near, NULL, 0, stride, 0);
+    else if (blocks == 1)
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, early, near, far, 1, stride, half_first);
+    else
+        NAME(move_and_sum_asking)(w, c, z, x, n, m, g, early, near, far, 2, stride, half_first);
+}
+
+/* An early m_0 is for rows as long as one, two or four `lanes`, which the compiler knows then, and makes neither loops
+   nor ends of them: in longer ones one sum more would not stay in a register. */
 INLINED void NAME(move_and_sum)(REAL *w, const REAL *c, const REAL *const *z, const REAL *const *x, ptrdiff_t n,
                                 REAL *m, REAL *g, int early, const char *const *near, const char *const *far, int blocks,
                                 ptrdiff_t stride) {
-#define ASKING(n, early, near, far, blocks, half_first) \
-    NAME(move_and_sum_asking)(w, c, z, x, n, m, g, early, near, far, blocks, stride, half_first)
-    const int half_first = NAME(between_parts)(x[0], n) && NAME(between_parts)(w, n);
     g[TOGETHER_PAIRS] = 0;
-    if (!near && n == LANES) ASKING(LANES, early, NULL, NULL, 0, 0);
-    else if (!near && n == 2 * LANES) ASKING(2 * LANES, early, NULL, NULL, 0, 0);
-    else if (!near && n == 4 * LANES) ASKING(4 * LANES, early, NULL, NULL, 0, 0);
-    else if (!near) ASKING(n, 0, NULL, NULL, 0, 0);
-    else if (blocks == 0 && n == LANES) ASKING(LANES, early, near, NULL, 0, 0);
-    else if (blocks == 0 && n == 2 * LANES) ASKING(2 * LANES, early, near, NULL, 0, 0);
-    else if (blocks == 0 && n == 4 * LANES) ASKING(4 * LANES, early, near, NULL, 0, 0);
-    else if (blocks == 0) ASKING(n, 0, near, NULL, 0, 0);
-    else if (blocks == 1 && half_first) ASKING(n, 0, near, far, 1, 1);
-    else if (blocks == 1) ASKING(n, 0, near, far, 1, 0);
-    else if (half_first) ASKING(n, 0, near, far, 2, 1);
-    else ASKING(n, 0, near, far, 2, 0);
-#undef ASKING
+    if (early && n == LANES)
+        NAME(move_and_sum_of)(w, c, z, x, LANES, m, g, 1, near, far, blocks, stride, 0);
+    else if (early && n == 2 * LANES)
+        NAME(move_and_sum_of)(w, c, z, x, 2 * LANES, m, g, 1, near, far, blocks, stride, 0);
+    else if (early && n == 4 * LANES)
+        NAME(move_and_sum_of)(w, c, z, x, 4 * LANES, m, g, 1, near, far, blocks, stride, 0);
+    else if (blocks > 0 && NAME(between_parts)(x[0], n) && NAME(between_parts)(w, n))
+        NAME(move_and_sum_of)(w, c, z, x, n, m, g, 0, near, far, blocks, stride, 1);
+    else
+        NAME(move_and_sum_of)(w, c, z, x, n, m, g, 0, near, far, blocks, stride, 0);
 }
 
 /* w ← w + c x over one `lanes` of numbers, and of these weights, while they are at hand, sum + w·next, lane by lane */

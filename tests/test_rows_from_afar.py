@@ -106,10 +106,12 @@ def test_long_rows_in_order_taken_several_at_once(dtype):
 
 
 @pytest.mark.parametrize("order", [None, "random"])
-@pytest.mark.parametrize(("row_bytes", "size"), [(140, 1 << 25), (1004, 1 << 24), (7996, NEAR), (12_004, NEAR)])
+@pytest.mark.parametrize(
+    ("row_bytes", "size"), [(64, 1 << 24), (140, 1 << 25), (1004, 1 << 24), (7996, NEAR), (12_004, NEAR)]
+)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_all_processors_give_the_same_bits(dtype, row_bytes, size, order):
-    d = row_bytes // np.dtype(dtype).itemsize  # of which something is left over by all vectors
+    d = row_bytes // np.dtype(dtype).itemsize  # of which something is left over by all vectors, but once
     one = far_pass("log_loss", dtype, d, 1, (), "relu", {}, 1, size)
     one.order = None if order is None else np.random.default_rng(1).permutation(len(one.X))
     other = one.copy()

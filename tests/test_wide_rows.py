@@ -13,32 +13,9 @@ from fastgd.method import Method
 #: widths on both sides of every border between the ways, in either dtype, with all remainders that lanes leave; first
 #: those of one, two and four vectors
 WIDTHS = [
-    4,
-    8,
-    16,
-    32,
-    63,
-    64,
-    65,
-    71,
-    134,
-    200,
-    257,
-    319,
-    320,
-    321,
-    639,
-    641,
-    1000,
-    1365,
-    1366,
-    2048,
-    2050,
-    2731,
-    4096,
-    4100,
-    6000,
-]
+    4, 8, 16, 32, 63, 64, 65, 71, 134, 200, 257, 319, 320, 321, 639, 641, 1000, 1365, 1366, 2048, 2050, 2731, 4096,
+    4100, 6000,
+]  # fmt: skip
 CHOICES = {
     "plain": {},
     "L2": {"penalty": penalties.L2(0.01)},
