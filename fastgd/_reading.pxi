@@ -41,10 +41,10 @@ cdef enum:
     NEXT_AHEAD_BYTES = 512      # or, where they are long, come from memory and leave room there, so far,
     FAR_AHEAD_BYTES = 1 << 15   # and from memory into the second
     SHORT_BYTES = 128           # of rows from afar in random order of which so many ahead are asked for, into the
-    MANY_AHEAD = 36             # second level; of longer ones
+    MANY_AHEAD = 36             # second level; of longer ones, on AMD's processors,
     FEW_AHEAD = 24              # so many, and again at half the distance where X is of more than
     AGAIN_BYTES = 1 << 25
-    LATER = 16                  # how many rows ahead all others are asked for, and again at half the distance;
+    LATER = 16                  # how many rows ahead all others are asked for, on AMD's again at half the distance;
     MOST_BYTES = 16384          # so much of a row at most
 
 

@@ -105,6 +105,7 @@ def test_long_rows_in_order_taken_several_at_once(dtype):
     np.testing.assert_allclose(whole.totals, halves.totals, rtol=1e-12)
 
 
+@pytest.mark.parametrize("processor", [False], ids=["both"], indirect=True)  # which it switches by itself
 @pytest.mark.parametrize("order", [None, "random"])
 @pytest.mark.parametrize(
     ("row_bytes", "size"), [(64, 1 << 24), (140, 1 << 25), (1004, 1 << 24), (7996, NEAR), (12_004, NEAR)]
