@@ -123,16 +123,8 @@ cdef inline floating tweedie(floating y, floating t, double p, floating* slope_o
 
 # ------------------------------------------------------------------------ targets are 0 and 1; s = 2t − 1 is −1 and +1
 
-cdef inline floating log_loss_at(floating y, floating t, floating* slope_out) noexcept nogil:
-    # log_loss of a y that no point of the table is known to be near
-    cdef double e = exponential(-fabs(<double>y)), side = copysign(1, <double>y)
-    cdef floating s = not_negative(y) - t
-    slope_out[0] = s - <floating>(side * (e / (1 + e)))
-    return s * y + <floating>log_of_one_plus(e)
-
-
 cdef floating log_loss_afar(floating y, floating t, floating* slope_out) noexcept nogil:
-    # the same beyond the table, where 1 + e is 1. Hardly any y goes here: written in place, and not called, it would
+    # log_loss beyond the table, where 1 + e is 1. Hardly any y goes here: written in place, and not called, it would
     # take the registers of a block of rows
     cdef double e = exponential(-fabs(<double>y))
     cdef floating s = not_negative(y) - t
@@ -277,10 +269,7 @@ cdef inline floating loss_beside(const Loss* loss, Point near, floating z, float
 
 
 cdef inline floating loss_of_output(const Loss* loss, floating y, floating t, floating* slope_out) noexcept nogil:
-    cdef Point near
-    if floating is double and loss.code == LOG_LOSS:
-        return log_loss_at(y, t, slope_out)     # its table in double would push too much out of the first level
-    near = point_of(loss, y, t)
+    cdef Point near = point_of(loss, y, t)
     return loss_beside(loss, near, y - <floating>near.y, t, slope_out)
 
 

@@ -107,15 +107,16 @@ cdef double power(double x, double y) noexcept nogil:
 
 
 # ------------------------------------------------------------------------------------------------------ logistic curve
-# h(y) = σ(y) − [p ≥ 0], and H(y) = log(1 + e^∓y) for p ≥ 0 and p < 0, whose slope it is, by their Taylor series about a
+# h(y) = σ(y) − [p ≥ 0], and H(y) = log(1 + e^∓y) for p ≥ 0 and p < 0, whose slope it is, by polynomials about a
 # point p near y. A sample's step waits for h, and this is a third of the chain of an exponential and a division: the
-# point may be chosen before y is known to the last, so that the step waits for the series alone. On either side h keeps
-# its digits where it is almost 0.
+# point may be chosen before y is known to the last, so that the step waits for the polynomial alone. On either side h
+# keeps its digits where it is almost 0.
 
 cdef enum:
-    TERMS = 8                               # in double: |y − p| ≤ 1/32, and 32^−8 / 8! is 2.3e-17
-    TERMS_SINGLE = 4                        # 32^−4 / 4! is 4e-8
-    PER_UNIT = 32
+    PER_UNIT = 16                           # |y − p| ≤ 1 / PER_UNIT: two points are near enough, if one is nearer
+    TERMS = 8                               # in double, off by 3e-16 of h at most
+    TERMS_SINGLE = 4                        # by 8e-8
+    TAYLOR_TERMS = 12                       # of which these are made: see economize. More would change nothing
     SPAN = 63                               # few go beyond it, because weights hardly keep e^−|y|
     MIDDLE = PER_UNIT * SPAN                # the point 0
     POINTS = 2 * MIDDLE + 1
@@ -129,24 +130,42 @@ cdef struct Point:
     double y
 
 
+cdef void economize(double* c, int taken, int terms) noexcept:
+    # Σ_n c_n zⁿ of n < taken by fewer terms (Lanczos 1938): from the last on each is left out with its multiple of
+    # rⁿ T_n(z / r) / 2ⁿ⁻¹ = zⁿ + …, T_n of Chebyshev, which for |z| ≤ r = 1 / PER_UNIT is rⁿ / 2ⁿ⁻¹ at most
+    cdef int n, k
+    cdef double term
+    for n in range(taken - 1, terms - 1, -1):
+        term = c[n]
+        for k in range(n, -1, -2):
+            c[k] -= term
+            term *= -<double>(k * (k - 1)) / <double>((n - k + 2) * (n + k - 2) * PER_UNIT * PER_UNIT)
+
+
 cdef void tabulate_curves() noexcept:
     # h′ = σ (1 − σ) is −h − h² right of 0, else h − h²; hence (n + 1) c_{n+1} = ∓c_n − Σ_i c_i c_{n−i}, and H′ = h
     cdef Py_ssize_t k, n, i
     cdef double e, change, side
-    cdef double* c
-    cdef float* single
+    cdef double[TAYLOR_TERMS] h
+    cdef double[TAYLOR_TERMS] H
     for k in range(POINTS):
         side = 1 if k >= MIDDLE else -1
-        c, e = curves + k * TERMS * 2, exponential(-side * <double>(k - MIDDLE) / PER_UNIT)
-        c[0], c[TERMS] = -side * e / (1 + e), log_of_one_plus(e)
-        for n in range(TERMS - 1):
-            change = -side * c[n]
+        e = exponential(-side * <double>(k - MIDDLE) / PER_UNIT)
+        h[0], H[0] = -side * e / (1 + e), log_of_one_plus(e)
+        for n in range(TAYLOR_TERMS - 1):
+            change = -side * h[n]
             for i in range(n + 1):
-                change -= c[i] * c[n - i]
-            c[n + 1], c[TERMS + n + 1] = change / (n + 1), c[n] / (n + 1)
-        single = curves_single + k * TERMS_SINGLE * 2
+                change -= h[i] * h[n - i]
+            h[n + 1], H[n + 1] = change / (n + 1), h[n] / (n + 1)
+        economize(h, TAYLOR_TERMS, TERMS)
+        economize(H, TAYLOR_TERMS, TERMS)
+        memcpy(curves + 2 * k * TERMS, h, TERMS * sizeof(double))
+        memcpy(curves + (2 * k + 1) * TERMS, H, TERMS * sizeof(double))
+        economize(h, TERMS, TERMS_SINGLE)
+        economize(H, TERMS, TERMS_SINGLE)
         for n in range(TERMS_SINGLE):
-            single[n], single[TERMS_SINGLE + n] = <float>c[n], <float>c[TERMS + n]
+            curves_single[2 * k * TERMS_SINGLE + n] = <float>h[n]
+            curves_single[(2 * k + 1) * TERMS_SINGLE + n] = <float>H[n]
 
 
 tabulate_curves()
@@ -154,8 +173,8 @@ tabulate_curves()
 
 cdef inline Point point_near(floating y) noexcept nogil:
     # the nearest to y; 0 where y is beyond them all, or not a number. The last bit of what is shifted is 1 / PER_UNIT
-    cdef double first = 211106232532992.0, shift = first + SPAN     # 1.5 · 2^47
-    cdef float first_single = 393216.0, shift_single = first_single + SPAN      # 1.5 · 2^18
+    cdef double first = 6755399441055744.0 / PER_UNIT, shift = first + SPAN             # 1.5 · 2^52, and 1.5 · 2^23
+    cdef float first_single = <float>(12582912.0 / PER_UNIT), shift_single = first_single + SPAN
     cdef Bits shifted, start
     cdef SingleBits shifted_single, start_single
     cdef Point point

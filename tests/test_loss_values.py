@@ -296,6 +296,29 @@ def test_log_loss_of_rows_in_blocks_in_exact_arithmetic(dtype):
     np.testing.assert_allclose(-one.params[1:].astype(float) / lr, np.ravel(slopes).astype(float), rtol, smallest)
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_log_loss_of_a_row_that_the_step_before_has_moved(dtype, place):
+    # the first row's slope is −1/2, so that the first weight becomes 1/2; the second's own weight becomes −slope. At 2
+    # they lie in two blocks of three. As far from a point of the table as it may be used, and at random
+    rng = np.random.default_rng(6)
+    edges = np.arange(-128, 128) / 16 + 1 / 32 - 2**-10
+    y = np.concatenate([edges, -edges, rng.integers(-(2**13), 2**13, 200) / 2**10])
+    moved = np.concatenate([np.repeat([1 / 32, -1 / 32], edges.size), rng.integers(-(2**7), 2**7, 200) / 2**10])
+    X, t = np.zeros((6, 8), dtype), np.ones((6, 1), dtype)
+    X[place, 0] = X[place + 1, 1] = X[place + 1, 2] = 1
+    net = fastgd.MLP([8, 1], bias=False, dtype=dtype)
+    slopes = []
+    for start, move in zip(y, moved, strict=True):
+        net.params[:] = np.eye(8)[1] * start
+        X[place + 1, 0] = 2 * move
+        one = Pass(net, X, t, losses.LogLoss(), Method(fastgd.SGD(lr=1.0)))
+        assert one.run(_kernels) == -1
+        slopes.append(-one.params[2])
+    _, expected = exact(losses.LogLoss(), (y + moved)[:, None], np.ones((y.size, 1)))
+    rtol = 2e-15 if dtype == "float64" else 3e-7
+    np.testing.assert_allclose(slopes, np.ravel(expected).astype(float), rtol)
+
+
 def test_exponential_logarithm_and_power_in_exact_arithmetic():
     rng = np.random.default_rng(4)
     y = np.concatenate([rng.uniform(-700, 700, 300), rng.normal(size=100), [0.0, -700.0, 700.0]])
