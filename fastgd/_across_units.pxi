@@ -37,7 +37,7 @@ cdef Py_ssize_t visit_across_units(Run* run, floating* params, floating* outputs
         weighted_rows(columns, x, d, m, outputs)
         if b != NULL:
             add_scaled(outputs, <floating>1, b, m)
-        if not isfinite(step_from_sums(run, row, weight, T + row * run.columns, params, outputs, deltas, &step)):
+        if not isfinite(step_from_sums(run, row, weight, T + row * run.stride, params, outputs, deltas, &step)):
             stop = i
             break
         factor = <floating>step.factor

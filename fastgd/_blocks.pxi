@@ -6,7 +6,7 @@ cdef enum:
 
 
 cdef enum Form:             # of a block's steps, known when compiling
-    SIMPLE_STEPS            # w ← w − λ g for unweighted rows at a constant rate
+    SIMPLE_STEPS            # w ← w − λ g for unweighted rows at a constant rate, whose targets stand side by side
     USUAL_STEPS             # they may shrink the weights, limit slopes and follow the objective
     ALL_STEPS               # whatever a step may be
 
@@ -97,6 +97,10 @@ cdef inline Loss loss_of(const Run* run, LossForm tag) noexcept nogil:
     return loss
 
 
+cdef inline floating target(const Run* run, const floating* T, Py_ssize_t row, Form form) noexcept nogil:
+    return T[row] if form == SIMPLE_STEPS else T[row * run.stride]
+
+
 cdef inline bint begin_steps(const Run* run, const floating** x, const Block* block, Py_ssize_t size, Form form,
                              const Made* made, Py_ssize_t left, Foreseen* ahead, Steps* steps) noexcept nogil:
     # what a block's steps don't hang on one another for. False if one is visit_rows' own: the scale would be folded, or
@@ -104,7 +108,6 @@ cdef inline bint begin_steps(const Run* run, const floating** x, const Block* bl
     cdef double scale = made.scale, summed = made.summed, of_loss = run.loss.scale
     cdef bint passive = form == ALL_STEPS and passive_aggressive(&run.method)
     cdef int64_t update = made.updates + 1
-    cdef const double* squares = run.rules.squares
     cdef Py_ssize_t k, at = foresee(&run.method, update, run.first, size, left, ahead)
     for k in range(size):
         steps.rate[k], steps.keep[k] = ahead.rate[at + k], ahead.keep[at + k]
@@ -116,9 +119,9 @@ cdef inline bint begin_steps(const Run* run, const floating** x, const Block* bl
         steps.after[k] = scale
     for k in range(size):
         steps.factor[k] = steps.stride[k] / steps.after[k]
-    if squares != NULL:
+    if run.rules.squares != NULL:
         for k in range(size):
-            steps.square[k] = squares[block.row[k]]
+            steps.square[k] = square_of(run, block.row[k])
     if form == ALL_STEPS and (passive or run.method.clip_norm > 0):
         for k in range(size):
             steps.square[k] = dot(x[k], x[k], run.rows.d, 0)
@@ -140,7 +143,7 @@ cdef inline void step_in_block(const Run* run, const Loss* loss, Py_ssize_t k, c
     cdef floating slope, moved, moved_bias = b[0], stride, factor, pull
     cdef double shorten
     cdef Py_ssize_t i
-    steps.value[k] = loss_beside(loss, near, m[k], T[block.row[k]], &slope)
+    steps.value[k] = loss_beside(loss, near, m[k], target(run, T, block.row[k], form), &slope)
     stride, factor = <floating>steps.stride[k], <floating>steps.factor[k]
     if form == SIMPLE_STEPS:
         stride = factor = <floating>steps.stride[0]
@@ -269,7 +272,7 @@ cdef inline Py_ssize_t visit_blocks(Run* run, StepsForm tag, LossForm of, const 
         for k in range(size):
             m[k] = <floating>steps.before[k] * m[k] if form != SIMPLE_STEPS else m[k]
             bias = b_before if early and k == 0 else b
-            near[k] = point_of(&loss, m[k] + bias, T[block.row[k]])
+            near[k] = point_of(&loss, m[k] + bias, target(run, T, block.row[k], form))
             if LossForm is HalfSquare:                  # nothing else waits for m
                 m[k] += bias - <floating>near[k].y
             else:
@@ -327,6 +330,6 @@ cdef Py_ssize_t visit_together(Run* run, const Reading* how, floating* w, floati
     cdef AllSteps all_of_them = [0]
     if passive_aggressive(&run.method) or run.method.clip_norm > 0 or run.mean >= 0 or run.bias_apart:
         return visit_in_form(run, all_of_them, how, w, state, X, T, weights, order, start, stop)
-    elif run.simple and weights == NULL and run.method.schedule == CONSTANT:
+    elif run.simple and weights == NULL and run.method.schedule == CONSTANT and run.stride == 1:
         return visit_in_form(run, simple, how, w, state, X, T, weights, order, start, stop)
     return visit_in_form(run, usual, how, w, state, X, T, weights, order, start, stop)

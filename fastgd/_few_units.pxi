@@ -89,7 +89,7 @@ cdef Py_ssize_t visit_few_units(Run* run, floating* params, floating* work, cons
         x, next_x = X + row * d, X + next_row * d
         if asked:
             ask_for_later(run, X, T, weights, order, start, stop)
-        value = loss_of_row(&run.loss, y, T + row * run.columns, run.columns, K, slope) + <double>flaw
+        value = loss_of_row(&run.loss, y, T + row * run.stride, run.columns, K, slope) + <double>flaw
         if not isfinite(value):
             stop = start
             break

@@ -218,9 +218,9 @@ cdef int hold(
     int64_t[::1] counters,          # (5,) epoch, position, updates, rows in the open batch, averaged
     double[::1] totals,             # (11,) loss and weight of the epoch, the same of the open batch, debt, …
     const floating[::1] X,          # (n · d,) or, of a CSR matrix, (non-zeros,)
-    const floating[:, ::1] T,       # (n, K), or (n, 1) class indices
+    const floating[:, :] T,         # (n, K), or (n, 1) class indices; its rows may stand apart
     const floating[::1] weights,    # (n,) or None for ones
-    const double[::1] squares,      # (n,) ‖x‖² of the rows, where Rules ask for the objective, or None
+    const double[:] squares,        # (n,) ‖x‖² of the rows, where Rules ask for the objective, or None
 ) except -1:
     cdef Run* run = &self.run
     self.held = (params, state, paid, gradient, work, counters, totals, X, T, weights, squares)
@@ -229,9 +229,12 @@ cdef int hold(
     self.state = &state[0] if state is not None and state.shape[0] > 0 else NULL
     self.weights = &weights[0] if weights is not None else NULL
     run.itemsize, run.rows.n, run.columns = sizeof(floating), T.shape[0], T.shape[1]
+    run.stride = T.strides[0] // run.itemsize
     run.counters, run.totals, run.trace = &counters[0], &totals[0], NULL
     run.paid = &paid[0] if paid is not None else NULL
-    run.rules.squares = &squares[0] if squares is not None else NULL
+    run.rules.squares, run.rules.every = NULL, 0
+    if squares is not None:
+        run.rules.squares, run.rules.every = &squares[0], squares.strides[0] // <Py_ssize_t>sizeof(double)
     return 0
 
 

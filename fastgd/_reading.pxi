@@ -113,8 +113,6 @@ cdef inline floating* placed(const Run* run, const Reading* how, floating* param
 cdef inline void ask_for_weight(const Run* run, const floating* weights, Py_ssize_t row) noexcept nogil:
     if weights != NULL:
         PREFETCH_FAR(weights + row)
-    if run.rules.squares != NULL:
-        PREFETCH_FAR(run.rules.squares + row)
 
 
 cdef inline const char* ask_for_row(const Run* run, const floating* X, const floating* T, const floating* weights,
@@ -122,7 +120,7 @@ cdef inline const char* ask_for_row(const Run* run, const floating* X, const flo
     # for its end, which may be in one more line, and for its target: see ask_ahead; returns where it begins
     PREFETCH_FAR(X + (row + 1) * run.rows.d - 1)
     for _ in range(2 if AS_AMD else 1):
-        PREFETCH_FAR(T + row)
+        PREFETCH_FAR(T + row * run.stride)
         ask_for_weight(run, weights, row)
     return <const char*>(X + row * run.rows.d)
 
@@ -223,5 +221,5 @@ cdef void ask_for_later(const Run* run, const floating* X, const floating* T, co
         if later < stop:
             row = order[later] if order != NULL else later
             ask_for_numbers(run, X, row)
-            ask_for(T + row * run.columns, run.columns * sizeof(floating))
+            ask_for(T + row * run.stride, run.stride * sizeof(floating))
             ask_for_weight(run, weights, row)

@@ -64,7 +64,7 @@ cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const float
         else:
             y = gathered_dot(w, X + begin, indices + begin, n, indices, 0)
         y = <floating>scale * y + b
-        value = <double>loss_of_output(&run.loss, y, T[row], &slope)
+        value = <double>loss_of_output(&run.loss, y, T[row * run.stride], &slope)
         if not isfinite(of_loss * value):
             reached = place
             break
@@ -82,11 +82,11 @@ cdef Py_ssize_t visit_columns(Run* run, StepKind steps, floating* w, const float
         step = rate * weight * of_loss
         if aggressive:
             at.n, step = n, weight
-            be_aggressive(run, X + begin, &at, &y, T + row, &slope)
+            be_aggressive(run, X + begin, &at, &y, T + row * run.stride, &slope)
         keep, keep_bias = kept(method, rate, method.decay), kept(method, rate, method.bias_decay)
         if not simple and rules.squares != NULL:
             made.squared_norm = (keep * keep * made.squared_norm
-                                 + norm_gained(keep, -step * <double>slope, y - b, rules.squares[row]))
+                                 + norm_gained(keep, -step * <double>slope, y - b, square_of(run, row)))
         scale *= keep
         if too_small(scale):
             run.lazy.scale, scale = scale, 1

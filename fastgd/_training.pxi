@@ -58,7 +58,8 @@ cdef struct Rules:          # where the step is another library's: see rules.py
     bint average_before_l1
     bint objective
     bint price_before_l1
-    const double* squares   # ‖x‖² of each row, where the objective needs them
+    const double* squares   # ‖x‖² of each row, where the objective needs them,
+    Py_ssize_t every        # so many numbers apart
     double squared_norm     # ‖W‖² and Σ |W| of the weights as they are
     double absolute_norm
 
@@ -73,6 +74,7 @@ cdef struct Run:
     Idle idle
     Py_ssize_t itemsize
     Py_ssize_t columns      # of T
+    Py_ssize_t stride       # from a row of T to the next, in numbers
     Py_ssize_t batch_size
     Py_ssize_t slots        # rows of the state: the optimizer's, and last
     Py_ssize_t mean         # that of the mean iterate, or −1
@@ -87,6 +89,11 @@ cdef struct Run:
     int64_t first           # the update that the first row of the trace and of a table of rates is of
     double[2] powers        # of Adam's β₁ and β₂
     double norm             # of a gradient in whose place a passive-aggressive move stands
+
+
+cdef inline double square_of(const Run* run, Py_ssize_t row) noexcept nogil:
+    # ‖x‖²
+    return run.rules.squares[row * run.rules.every]
 
 
 cdef void plan(Run* run) noexcept:
@@ -237,7 +244,7 @@ cdef inline void step(Run* run, floating* params, floating* state, double weight
     prepare(&run.method, run.counters[UPDATES] + 1, run.first, run.powers, &now)
     if run.rules.squares != NULL and run.lazy.kind != TRUNCATED:
         follow_norm(run, &now, params + run.net.size - run.net.sizes[1], factor, outputs, deltas,
-                    run.rules.squares[row])
+                    square_of(run, row))
     move_network(run, &now, params, state, <floating>factor, x, at, outputs, deltas)
     end_update(run, &now, params, state)
 
@@ -301,7 +308,7 @@ cdef inline Py_ssize_t visit_rows(Run* run, floating* params, floating* state, f
             if weight == 0 and not run.rules.visit_zero_weight:
                 continue
         x = X + row_at(run.rows, row, &at)
-        t = T + row * run.columns
+        t = T + row * run.stride
         if run.lazy.kind != NOT_LAZY:
             settle_row(run, params, state, &at)
         forward(net, params, x, &at, run.lazy.scale, outputs)

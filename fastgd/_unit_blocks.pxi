@@ -142,7 +142,7 @@ cdef inline double step_from_sums(Run* run, Py_ssize_t row, double weight, const
     now.plain.rate = rate_of(&run.method, run.counters[UPDATES], run.first)
     now.plain.keep = kept(&run.method, now.plain.rate, run.method.decay)
     if run.rules.squares != NULL:
-        follow_norm(run, &now, params + net.size - K, weight * run.loss.scale, outputs, deltas, run.rules.squares[row])
+        follow_norm(run, &now, params + net.size - K, weight * run.loss.scale, outputs, deltas, square_of(run, row))
     step_out.rate, step_out.keep = now.plain.rate, now.plain.keep
     step_out.factor = -now.plain.rate * weight * run.loss.scale
     if now.plain.keep != 1:
@@ -169,7 +169,7 @@ cdef inline bint step_of_units(Run* run, Py_ssize_t i, const Block* block, const
         add_scaled(outputs, <floating>1, b, m)
     for k in range(i):
         add_scaled(outputs, g[pair(i, k)], a + k * m, m)
-    if not isfinite(step_from_sums(run, row, block.weight[i], T + row * run.columns, params, outputs, deltas, &step)):
+    if not isfinite(step_from_sums(run, row, block.weight[i], T + row * run.stride, params, outputs, deltas, &step)):
         return False
     rates[i] = step.rate
     if own:

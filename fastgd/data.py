@@ -122,6 +122,13 @@ class Rows:
         """Whether a pass reads X itself; otherwise each slice is converted."""
         return self.X.ready(self.dtype) if isinstance(self.X, CSR) else ready(self.X, self.dtype)
 
+    def keep_squares(self, squares: Array) -> None:
+        """Keep the rows' ‖x‖² (n,), each beside its target: a row in random order waits for one cache line less."""
+        kind = np.dtype([("t", self.T.dtype, self.T.shape[1:]), ("square", np.float64)], align=True)
+        beside = np.empty(len(self), kind)
+        beside["t"], beside["square"] = self.T, squares
+        self.T, self.squares = beside["t"], beside["square"]
+
     @property
     def mean_nonzeros(self) -> float | None:
         """The stored values of a row of CSR, on average; None for dense rows."""

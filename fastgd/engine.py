@@ -291,7 +291,7 @@ class Engine:
         """
         step, end = self._slice_rows(rows, on_trace is not None), len(rows) if order is None else len(order)
         if self.method.rules.objective and self.method.penalty is not None and rows.squares is None:
-            rows.squares = square_norms(rows)
+            rows.keep_squares(square_norms(rows))
         while start < end:
             stop = min(start + step, end)
             self._visit_slice(rows, order, start, stop, on_trace)

@@ -30,6 +30,13 @@ def relative(a: Any, b: Any) -> float:
     return float(difference / size) if size else float(difference)
 
 
+def apart(rows: Any) -> Any:
+    """Return the same rows, between which others stand."""
+    room = np.full((len(rows), 2, *rows.shape[1:]), 7, rows.dtype)
+    room[:, 0] = rows
+    return room[:, 0]
+
+
 @dataclass
 class Pass:
     """The arguments of one training pass, with the state that it changes; X is dense or CSR."""
@@ -44,6 +51,7 @@ class Pass:
     batch_size: int = 1
     close: bool = True
     trace: bool = False
+    apart: bool = False  # targets and ‖x‖² are
     counters: Any = field(default_factory=lambda: np.zeros(5, np.int64))
     totals: Any = field(default_factory=lambda: np.zeros(reference.TOTALS))
     params: Any = None
@@ -97,11 +105,12 @@ class Pass:
         if self.trace:
             traced = [np.zeros((stop - start + 1, 2)), np.zeros((stop - start + 1, size), dtype)]
         self.trace_out, self.path_out = traced
-        squares = None
+        T, squares = apart(self.T) if self.apart else self.T, None
         if self.method.rules.objective:
             squares = np.empty(self.rows)
             X, indices, indptr = self.data()
             _kernels.square_norms(X, indices, indptr, self.X.shape[1], squares)
+            squares = apart(squares) if self.apart else squares
         work = np.empty(engine.work_size(self.net, len(self.state)), dtype)
         updates = stop - start
         if self.weights is not None and not self.method.rules.visit_zero_weight:
@@ -110,7 +119,7 @@ class Pass:
         return int(
             passes.Pass(
                 self.params, self.state.reshape(-1), self.paid, self.gradient, work, self.counters, self.totals,
-                *self.data(), self.T, self.weights, *self.choices(passes, updates), self.batch_size, squares,
+                *self.data(), T, self.weights, *self.choices(passes, updates), self.batch_size, squares,
             ).visit(self.order, start, stop, self.close, self.trace_out, self.path_out)
         )  # fmt: skip
 

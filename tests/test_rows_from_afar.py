@@ -1,6 +1,7 @@
 """Rows that are asked for before their turn: what is learnt is what the same rows in order teach, bit for bit.
 
-What is asked for changes no result, so that these tests are of the order; what is read for it AddressSanitizer sees.
+What is asked for changes no result, so that these tests are of the order, and of targets and norms whose rows stand
+apart, as where each row's stand together; what is read for it AddressSanitizer sees.
 They run as on AMD's processors and as on others, which ask differently.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from passes import make_pass
+from passes import STEP_TOLERANCE, make_pass, relative
 
 import fastgd
 from fastgd import _kernels, losses, penalties
@@ -20,6 +21,9 @@ DTYPES = ["float64", "float32"]
 NEAR, SHARED = 1 << 20, 1 << 23
 #: d, K, hidden layers and their activation, what the method is, the size of a batch: each goes another way
 WAYS = {
+    "one output": ("log_loss", 20, 1, (), "relu", {}, 1),
+    "objective": ("squared_error", 20, 1, (), "relu", {"penalty": "l2", "rules": Rules(objective=True)}, 1),
+    "objective of outputs": ("mse", 20, 4, (), "relu", {"penalty": "l2", "rules": Rules(objective=True)}, 1),
     "softmax": ("cross_entropy", 20, 3, (), "relu", {}, 1),
     "outputs with decay": ("mse", 20, 4, (), "relu", {"penalty": "l2"}, 1),
     "few units": ("cross_entropy", 20, 2, (8,), "relu", {}, 1),
@@ -61,7 +65,7 @@ def far_pass(loss, dtype, d, K, hidden, activation, choices, batch_size, size, d
 def assert_same_as_in_order(args, order):
     """Train on the rows in that order, and on rows that lie so."""
     shuffled, laid = args.copy(), args.copy()
-    shuffled.order = order
+    shuffled.order, shuffled.apart = order, True
     laid.X, laid.T, laid.weights = args.X[order], args.T[order], args.weights[order]
     assert shuffled.run(_kernels) == laid.run(_kernels) == -1
     for name, found in shuffled.changed.items():
@@ -78,6 +82,16 @@ def test_dense_rows_in_random_order(dtype, way):
     args = far_pass(loss, dtype, d, K, hidden, activation, choices, batch_size, NEAR)
     assert args.X.nbytes > NEAR
     assert_same_as_in_order(args, np.random.default_rng(1).permutation(len(args.X)))
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_simple_steps_towards_targets_that_stand_apart(dtype, loss):
+    beside = make_pass(losses.get(loss), dtype, d=8)
+    apart = beside.copy()
+    apart.apart = True
+    assert beside.run(_kernels) == apart.run(_kernels) == -1
+    assert relative(apart.params, beside.params) <= STEP_TOLERANCE[dtype]
 
 
 @pytest.mark.parametrize("index", ["int32", "int64"])

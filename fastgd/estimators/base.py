@@ -53,7 +53,10 @@ class Task:
 
 def _rows(matrix: Any, targets: Callable[[], tuple[Array, Array | None]], dtype: Any, squares: Any) -> data.Rows:
     T, row_weights = targets()
-    return data.Rows(matrix, T, row_weights, dtype, squares=squares)
+    rows = data.Rows(matrix, T, row_weights, dtype)
+    if squares is not None:
+        rows.keep_squares(squares)
+    return rows
 
 
 class BaseSGD(CallbackSupportMixin, SparseCoefMixin, BaseEstimator, metaclass=ABCMeta):
