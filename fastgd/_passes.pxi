@@ -223,6 +223,8 @@ cdef int hold(
     const double[:] squares,        # (n,) ‖x‖² of the rows, where Rules ask for the objective, or None
 ) except -1:
     cdef Run* run = &self.run
+    if T.strides[0] % <Py_ssize_t>sizeof(floating) or T.shape[1] > 1 and T.strides[1] != sizeof(floating):
+        raise ValueError("the numbers of a row of T must stand side by side, and rows whole numbers apart")
     self.held = (params, state, paid, gradient, work, counters, totals, X, T, weights, squares)
     self.params, self.gradient, self.work, self.T = &params[0], &gradient[0], &work[0], &T[0, 0]
     self.X = &X[0] if X.shape[0] > 0 else NULL

@@ -243,8 +243,7 @@ cdef inline void step(Run* run, floating* params, floating* state, double weight
     factor *= clipping(run, norm)
     prepare(&run.method, run.counters[UPDATES] + 1, run.first, run.powers, &now)
     if run.rules.squares != NULL and run.lazy.kind != TRUNCATED:
-        follow_norm(run, &now, params + run.net.size - run.net.sizes[1], factor, outputs, deltas,
-                    square_of(run, row))
+        follow_norm(run, &now, params + run.net.size - run.net.sizes[1], factor, outputs, deltas, square_of(run, row))
     move_network(run, &now, params, state, <floating>factor, x, at, outputs, deltas)
     end_update(run, &now, params, state)
 

@@ -94,6 +94,14 @@ def test_simple_steps_towards_targets_that_stand_apart(dtype, loss):
     assert relative(apart.params, beside.params) <= STEP_TOLERANCE[dtype]
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_targets_of_a_row_that_stand_apart_are_refused(dtype):
+    args = make_pass(losses.get("mse"), dtype, K=3)
+    args.T = np.asfortranarray(args.T)
+    with pytest.raises(ValueError, match="must stand side by side"):
+        args.run(_kernels)
+
+
 @pytest.mark.parametrize("index", ["int32", "int64"])
 @pytest.mark.parametrize("choices", SPARSE_WAYS.values(), ids=SPARSE_WAYS)
 @pytest.mark.parametrize("dtype", DTYPES)
