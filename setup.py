@@ -61,7 +61,7 @@ class build_ext(_build_ext):
         _build_ext.build_extension(cmd, ext)
 
 
-HEADERS = [f"fastgd/_{name}.h" for name in ("lanes", "blocks", "unit_blocks", "few_units", "gather")]
+HEADERS = [f"fastgd/_{name}.h" for name in ("lanes", "blocks", "row_sweep", "unit_blocks", "few_units", "gather")]
 common = {
     "include_dirs": ["fastgd"],
     "py_limited_api": ABI3,

@@ -14,6 +14,9 @@ INLINED void ask_ahead(const char *const *near, const char *const *far, int bloc
         if (blocks > 1) PREFETCH_FAR(far[i] + on);
     }
 }
+#if defined(__GNUC__) && defined(__FMA__) /* AVX-512 fuses products with sums */
+#define WIDE __attribute__((target("avx512f")))
+#endif
 #endif
 
 /* Over one part of the lanes: w ← w + Σ_i c_i z_i, and of these weights m_i += w·x_i, and g_ik += x_i·x_k for k < i. An
@@ -149,38 +152,35 @@ INLINED void NAME(move_and_sum)(REAL *w, const REAL *c, const REAL *const *z, co
         NAME(move_and_sum_of)(w, c, z, x, n, m, g, 0, near, far, blocks, stride, 0);
 }
 
-/* w ← w + c x over one `lanes` of numbers, and of these weights, while they are at hand, sum + w·next, lane by lane */
-static inline lanes NAME(sweep_lanes)(lanes sum, REAL *w, REAL c, const REAL *x, const REAL *next) {
-    for (size_t k = 0; k < 32 / sizeof(part); k++) {
-        const part v = *(const part *)(w + k * PER) + c * *(const part *)(x + k * PER);
-        *(part *)(w + k * PER) = v;
-        sum.p[k] += v * *(const part *)(next + k * PER);
-    }
-    return sum;
-}
+#define VECTOR part
+#define SWEEP NAME(sweep)
+#define TARGET INLINED
+#include "_row_sweep.h"
+#if defined(WIDE)
+typedef REAL NAME(wide) __attribute__((vector_size(64), aligned(sizeof(REAL)), may_alias));
+#define VECTOR NAME(wide)
+#define SWEEP NAME(wide_sweep)
+#define TARGET static WIDE
+#include "_row_sweep.h"
+#endif
 
-/* w ← w + c x, and of these weights w·next. Unless `ahead` is 0, what stands so many bytes behind `next` is asked for. */
-INLINED REAL NAME(row_sweep_asking)(REAL *w, REAL c, const REAL *x, const REAL *next, ptrdiff_t n, ptrdiff_t ahead) {
-    ptrdiff_t j = 0, rest;
-    lanes s0 = {{{0}}}, s1 = {{{0}}}, s2 = {{{0}}}, s3 = {{{0}}};
-    for (; j + 4 * LANES <= n; j += 4 * LANES) {
-        if (ahead) {
-            PREFETCH((const char *)(next + j) + ahead);
-            PREFETCH((const char *)(next + j + 2 * LANES) + ahead);
-        }
-        s0 = NAME(sweep_lanes)(s0, w + j, c, x + j, next + j);
-        s1 = NAME(sweep_lanes)(s1, w + j + LANES, c, x + j + LANES, next + j + LANES);
-        s2 = NAME(sweep_lanes)(s2, w + j + 2 * LANES, c, x + j + 2 * LANES, next + j + 2 * LANES);
-        s3 = NAME(sweep_lanes)(s3, w + j + 3 * LANES, c, x + j + 3 * LANES, next + j + 3 * LANES);
-    }
-    s0 = NAME(plus)(NAME(plus)(s0, s2), NAME(plus)(s1, s3));
-    for (; j + LANES <= n; j += LANES) s0 = NAME(sweep_lanes)(s0, w + j, c, x + j, next + j);
-    for (rest = j; j < n; j++) w[j] += c * x[j];
-    return NAME(narrow_dot)(w + rest, next + rest, n - rest, NAME(halve)(s0));
-}
-
-static inline REAL NAME(row_sweep)(REAL *w, REAL c, const REAL *x, const REAL *next, ptrdiff_t n, ptrdiff_t ahead) {
-    return ahead ? NAME(row_sweep_asking)(w, c, x, next, n, ahead) : NAME(row_sweep_asking)(w, c, x, next, n, 0);
+/* w ← w + c x, and of these weights w·next, where `wide` by registers of 64 bytes; see _row_sweep.h for `ahead` */
+static inline REAL NAME(row_sweep)(REAL *w, REAL c, const REAL *x, const REAL *next, ptrdiff_t n, ptrdiff_t ahead,
+                                   int wide) {
+    ptrdiff_t j = n / (4 * LANES) * (4 * LANES);
+    lanes sum;
+#if defined(WIDE)
+    if (wide)
+        sum = NAME(wide_sweep)(w, c, x, next, n, ahead);
+    else
+#endif
+    if (ahead)
+        sum = NAME(sweep)(w, c, x, next, n, ahead);
+    else
+        sum = NAME(sweep)(w, c, x, next, n, 0);
+    NAME(add_scaled_asking)(w + j, c, x + j, n - j, 0);
+    for (; j + LANES <= n; j += LANES) sum = NAME(plus_product)(sum, w + j, next + j);
+    return NAME(narrow_dot)(w + j, next + j, n - j, NAME(halve)(sum));
 }
 
 /* the same in two passes, of which each may ask as its loop does */

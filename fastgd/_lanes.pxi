@@ -81,9 +81,9 @@ cdef extern from *:
                           bint early, const char** near, const char** far, int blocks,
                           Py_ssize_t stride) noexcept nogil
     double row_sweep_f64(double* w, double c, const double* x, const double* next, Py_ssize_t n,
-                         Py_ssize_t ahead) noexcept nogil
+                         Py_ssize_t ahead, bint wide) noexcept nogil
     float row_sweep_f32(float* w, float c, const float* x, const float* next, Py_ssize_t n,
-                        Py_ssize_t ahead) noexcept nogil
+                        Py_ssize_t ahead, bint wide) noexcept nogil
     double add_then_dot_f64(double* w, double c, const double* x, const double* next, Py_ssize_t n,
                             Py_ssize_t behind, Py_ssize_t near, Py_ssize_t far) noexcept nogil
     float add_then_dot_f32(float* w, float c, const float* x, const float* next, Py_ssize_t n,
@@ -223,12 +223,12 @@ cdef inline void move_and_sum(floating* w, const floating* c, const floating** z
 
 
 cdef inline floating row_sweep(floating* w, floating c, const floating* x, const floating* next,
-                               Py_ssize_t n, Py_ssize_t ahead) noexcept nogil:
+                               Py_ssize_t n, Py_ssize_t ahead, bint wide) noexcept nogil:
     # w ← w + c x, and of these weights w·next, while what stands `ahead` bytes behind `next` may be asked for
     if floating is double:
-        return row_sweep_f64(w, c, x, next, n, ahead)
+        return row_sweep_f64(w, c, x, next, n, ahead, wide)
     else:
-        return row_sweep_f32(w, c, x, next, n, ahead)
+        return row_sweep_f32(w, c, x, next, n, ahead, wide)
 
 
 cdef inline floating add_then_dot(floating* w, floating c, const floating* x, const floating* next, Py_ssize_t n,
