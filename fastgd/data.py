@@ -8,7 +8,7 @@ is converted slice by slice, never whole. Targets and weights are small and are 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -114,8 +114,8 @@ class Rows:
     vector_target: bool = False
     signed_labels: bool = False
     name: str = "X"
-    squares: Array | None = None
-    in_hand: tuple[Any, Any, Callable[..., int] | None] = (None, None, None)
+    squares: Array | None = field(default=None, init=False)
+    in_hand: tuple[Any, Any, Callable[..., int] | None] = field(default=(None, None, None), init=False)
 
     @cached_property
     def in_place(self) -> bool:
