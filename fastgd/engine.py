@@ -197,15 +197,12 @@ class Engine:
         self._loss = codes.loss_numbers(loss, net.out_features) if loss.compiled else None
         self._numbered: Method | None = None
         self._numbers: tuple[Any, ...] = ()
+        #: whether the state would overrule parameters that are assigned from outside
+        self.watched = method.average > 0 or method.optimizer.name == "ftrl"
         self.shown = given.copy() if self.watched else given
         self._begin()
 
     # ------------------------------------------------------------------------------------- what is shown and watched
-
-    @property
-    def watched(self) -> bool:
-        """Whether the state would overrule parameters that are assigned from outside."""
-        return self.method.average > 0 or self.method.optimizer.name == "ftrl"
 
     def _begin(self) -> None:
         if self.params is not self.shown:
@@ -223,11 +220,12 @@ class Engine:
 
     def show(self) -> None:
         """Let the model show the mean of the iterates, if they are averaged."""
+        if not self.watched:
+            return
         if self.method.average > 0:
             mean = self.state[-self.params.size :] if self.counters[AVERAGED] else self.params
             self.net.params[:] = mean
-        if self.watched:
-            self.shown[:] = self.net.params
+        self.shown[:] = self.net.params
 
     def restart(self) -> None:
         """Forget what scikit-learn forgets between two calls: what L1 is owed, and what its means rest on."""
@@ -329,22 +327,27 @@ class Engine:
         on_trace: Callable[[Array, Array], None] | None,
         close: bool = False,
     ) -> None:
-        part = rows.slice(order, start, stop)
-        trace = path = None
-        before = int(self.counters[UPDATES])
-        if on_trace is not None:
-            updates = self._updates(part, close)
+        # of an X that fills the caches all that Python reads here comes from afar: a pass in hand is asked no more
+        of, numbers, visit = rows.in_hand
+        in_hand = of is self and numbers is self._numbers and self._numbered is self.method
+        part = trace = path = None
+        before, at = 0, (order, start, stop)
+        if visit is None or not in_hand or on_trace is not None:
+            part = rows.slice(order, start, stop)
+            visit, at = self._pass(rows, part, *self._choices(part, close)), (part.order, part.start, part.stop)
+        if on_trace is not None and part is not None:
+            updates, before = self._updates(part, close), int(self.counters[UPDATES])
             trace, path = np.empty((updates, 2)), np.empty((updates, self.params.size), self.dtype)
-        visit = self._pass(rows, part, *self._choices(part, close))
         try:
-            bad = visit(part.order, part.start, part.stop, close, trace, path)
+            bad = visit(*at, close, trace, path)
         finally:  # what an interrupted pass has done is recorded too
             self.show()
             if on_trace is not None and trace is not None and path is not None:
                 made = int(self.counters[UPDATES]) - before
                 on_trace(trace[:made], path[:made])
         if bad >= 0:
-            place = min(start + bad - part.start, len(rows) - 1)
+            place = min(start + bad - at[1], len(rows) - 1)
+            part = part or rows.slice(order, start, stop)
             self._refuse(rows, place if order is None else int(order[place]), part)
 
     def _pass(self, rows: data.Rows, part: data.Slice, net: Any, loss: Any, method: Any) -> Callable[..., int]:
