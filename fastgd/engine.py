@@ -327,16 +327,16 @@ class Engine:
         on_trace: Callable[[Array, Array], None] | None,
         close: bool = False,
     ) -> None:
-        # of an X that fills the caches all that Python reads here comes from afar: a pass in hand is asked no more
-        of, numbers, visit = rows.in_hand
-        in_hand = of is self and numbers is self._numbers and self._numbered is self.method
-        part = trace = path = None
-        before, at = 0, (order, start, stop)
-        if visit is None or not in_hand or on_trace is not None:
+        # a pass in hand needs nothing else: after an X that fills the caches all that Python reads comes from afar
+        visit, at, part = self._in_hand(rows), (order, start, stop), None
+        trace = path = None
+        before = 0
+        if visit is None:
             part = rows.slice(order, start, stop)
             visit, at = self._pass(rows, part, *self._choices(part, close)), (part.order, part.start, part.stop)
-        if on_trace is not None and part is not None:
-            updates, before = self._updates(part, close), int(self.counters[UPDATES])
+        if on_trace is not None:
+            updates = self._updates(part or rows.slice(order, start, stop), close)
+            before = int(self.counters[UPDATES])
             trace, path = np.empty((updates, 2)), np.empty((updates, self.params.size), self.dtype)
         try:
             bad = visit(*at, close, trace, path)
@@ -347,14 +347,15 @@ class Engine:
                 on_trace(trace[:made], path[:made])
         if bad >= 0:
             place = min(start + bad - at[1], len(rows) - 1)
-            part = part or rows.slice(order, start, stop)
-            self._refuse(rows, place if order is None else int(order[place]), part)
+            self._refuse(rows, place if order is None else int(order[place]), part or rows.slice(order, start, stop))
+
+    def _in_hand(self, rows: data.Rows) -> Callable[..., int] | None:
+        # the pass that has read these rows in place by the same choices: it serves every other slice of them
+        of, numbers, visit = rows.in_hand
+        return visit if of is self and numbers is self._numbers and self._numbered is self.method else None
 
     def _pass(self, rows: data.Rows, part: data.Slice, net: Any, loss: Any, method: Any) -> Callable[..., int]:
-        # what visits the slice; that of rows which are read in place serves every other slice of them
-        engine, of, made = rows.in_hand
-        if engine is self and of is method and made is not None:
-            return made
+        # what visits the slice
         made = self._passes.Pass(
             self.params, self.state, self.paid, self.gradient, self._work, self.counters, self.totals,
             part.X.reshape(-1), part.indices, part.indptr, part.T, part.weights, net, loss, method, self.batch_size,
