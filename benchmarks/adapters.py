@@ -38,11 +38,10 @@ class Adapter(Protocol):
 
 
 class FastgdPass:
-    """The compiled pass of ``fastgd.train``, for every group.
+    """The compiled pass of ``fastgd.train``, for every group, called as train calls it.
 
-    Called as train's engine calls it, with an index that repeats the rows where they are so few that the call would
-    be measured instead. Each call begins with the first weights: those of thousands of calls would separate the classes
-    of few rows so far that slopes become subnormal numbers.
+    Each call begins with the first weights: those of thousands of calls would separate the classes of few rows so far
+    that slopes become subnormal numbers.
     """
 
     def __init__(self, case: TrainerCase) -> None:
@@ -52,14 +51,19 @@ class FastgdPass:
         method = Method.make(loss, model.sizes, **choices)
         self.engine = engine.Engine(model, loss, method, batch_size=1)
         self.rows = data.check_rows(X, t, None, (model.in_features, model.out_features), model.dtype, loss)
-        self.order = np.tile(np.arange(case.rows), case.repeats) if case.repeats > 1 else case.order
-        self.stop, self.passes = case.rows * case.repeats, case.passes
+        self.order, self.visits = case.order, case.visits
         self.first_weights = self.engine.params.copy()
 
     def __call__(self) -> None:
         self.engine.params[:] = self.first_weights
-        for _ in range(self.passes):
-            self.engine._visit_slice(self.rows, self.order, 0, self.stop, None)
+        left = self.visits
+        while left:
+            visits = self.engine.epochs_at_once(self.rows, left) if self.order is None else 1
+            if visits == 1:
+                self.engine.visit(self.rows, self.order)
+            else:
+                self.engine.visit_epochs(self.rows, self.order, visits, [])
+            left -= visits
 
     def weights(self) -> Array:
         return self.engine.params.copy()

@@ -71,9 +71,7 @@ class Case(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerCase(Case):
-    """Rows that are visited in order ``repeats · passes`` times in one call, from the same first weights.
-
-    The two factors are for libraries that need a Python call a pass: it then takes ``repeats`` visits to all rows.
+    """Rows that are visited ``visits`` times in one call, from the same first weights.
 
     Attributes
     ----------
@@ -81,14 +79,8 @@ class TrainerCase(Case):
         Whether the rows are visited in one random order.
     """
 
-    repeats: int = 1
-    passes: int = 1
+    visits: int = 1
     shuffled: bool = False
-
-    @property
-    def visits(self) -> int:
-        """How often all rows are visited in one call."""
-        return self.repeats * self.passes
 
     @property
     def samples(self) -> int:

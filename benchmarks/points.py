@@ -17,14 +17,11 @@ def seconds(rows: int, row_size: int) -> float:
 
 
 def in_order(loss: str, dtype: str, size: int, features: int) -> LinearCase:
-    """Return a case with an X of ``size`` bytes: passes of about 0.1 ms, calls of about 40 ms of compiled work."""
+    """Return a case with an X of ``size`` bytes, visited for about 40 ms a call."""
     row_size = features * np.dtype(dtype).itemsize
     rows = size // row_size
-    repeats = max(1, round(1e-4 / seconds(rows, row_size)))  # an X of 4 MB is read in order, without an index
-    passes = max(1, round(0.04 / (repeats * seconds(rows, row_size))))
-    return LinearCase(
-        group=cases.IN_ORDER, loss=loss, dtype=dtype, features=features, rows=rows, repeats=repeats, passes=passes
-    )
+    visits = max(1, round(0.04 / seconds(rows, row_size)))
+    return LinearCase(group=cases.IN_ORDER, loss=loss, dtype=dtype, features=features, rows=rows, visits=visits)
 
 
 def rows_of_256_mb(dtype: str, features: int) -> int:
@@ -76,13 +73,13 @@ CASES: list[Case] = [
         shuffled=True,
     ),
     *(
-        SparseCase(group=cases.SPARSE, dtype=dtype, features=features, nonzeros=nonzeros, rows=20_000, passes=5)
+        SparseCase(group=cases.SPARSE, dtype=dtype, features=features, nonzeros=nonzeros, rows=20_000, visits=5)
         for dtype in DTYPES
         for features, nonzeros in ((10_000, 50), (2**20, 80))
     ),
     *(
         AdaptiveCase(
-            group=cases.ADAPTIVE, optimizer=optimizer, dtype=dtype, features=features, rows=2**18 // features, repeats=8
+            group=cases.ADAPTIVE, optimizer=optimizer, dtype=dtype, features=features, rows=2**18 // features, visits=8
         )
         for optimizer in ("adam", "adagrad")
         for dtype in DTYPES

@@ -13,7 +13,7 @@ once), ``_across_units.pxi`` (narrow samples), ``_few_units.h`` and ``_few_units
 """
 
 from cython cimport floating
-from libc.math cimport copysign, copysignf, fabs, fabsf, isfinite, sqrt, sqrtf
+from libc.math cimport NAN, copysign, copysignf, fabs, fabsf, isfinite, sqrt, sqrtf
 from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.string cimport memcpy, memset
 

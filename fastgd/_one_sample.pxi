@@ -78,7 +78,8 @@ cdef object one_step(OneSample self, x_given, t_given, floating kind):
         return None
     self.run.totals[LOSS] = self.run.totals[WEIGHT] = 0
     if train_rows(&self.run, <floating*>self.params, <floating*>self.state, <floating*>self.gradient,
-                  <floating*>self.work, &x[0], target, <const floating*>NULL, NULL, 0, 1, False, <floating*>NULL) >= 0:
+                  <floating*>self.work, &x[0], target, <const floating*>NULL, NULL, 0, 1, False, 1, NULL,
+                  <floating*>NULL) >= 0:
         self.run.totals[LOSS], self.run.totals[WEIGHT] = loss_before, weight_before
         return None
     value = self.run.totals[LOSS]

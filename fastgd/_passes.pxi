@@ -4,6 +4,7 @@
 cdef struct Before:         # a pass
     int64_t[5] counters
     double[TOTALS] totals
+    bint with_gradient
 
 
 cdef void remember(Run* run, const floating* params, const floating* state, const floating* gradient,
@@ -11,7 +12,8 @@ cdef void remember(Run* run, const floating* params, const floating* state, cons
     cdef Py_ssize_t size = run.net.size
     memcpy(params_before, params, size * sizeof(floating))
     memcpy(params_before + size, state, run.slots * size * sizeof(floating))
-    if not run.direct:
+    before.with_gradient = not run.direct
+    if before.with_gradient:
         memcpy(params_before + (1 + run.slots) * size, gradient, size * sizeof(floating))
     if run.paid != NULL:
         memcpy(run.paid + size, run.paid, size * sizeof(double))
@@ -24,12 +26,20 @@ cdef void undo(Run* run, floating* params, floating* state, floating* gradient, 
     cdef Py_ssize_t size = run.net.size
     memcpy(params, params_before, size * sizeof(floating))
     memcpy(state, params_before + size, run.slots * size * sizeof(floating))
-    if not run.direct:
+    if before.with_gradient:
         memcpy(gradient, params_before + (1 + run.slots) * size, size * sizeof(floating))
     if run.paid != NULL:
         memcpy(run.paid, run.paid + size, size * sizeof(double))
     memcpy(run.counters, before.counters, sizeof(before.counters))
     memcpy(run.totals, before.totals, sizeof(before.totals))
+
+
+cdef inline void begin_pass(Run* run) noexcept nogil:
+    # what steps count from
+    run.first = run.counters[UPDATES]
+    if run.method.optimizer == ADAM or run.method.optimizer == ADAMW:
+        run.powers[0] = whole_power(run.method.numbers[0], run.first)
+        run.powers[1] = whole_power(run.method.numbers[1], run.first)
 
 
 cdef Py_ssize_t make_pass(Run* run, floating* params, floating* state, floating* gradient, floating* outputs,
@@ -79,21 +89,30 @@ cdef Py_ssize_t make_pass(Run* run, floating* params, floating* state, floating*
 
 cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating* gradient, floating* work,
                            const floating* X, const floating* T, const floating* weights, const int64_t* order,
-                           Py_ssize_t start, Py_ssize_t stop, bint close, floating* path_out) noexcept nogil:
-    # a pass that undoes itself: returns −1, or the place of the row that was not finite with all as it was before.
-    # Rows that were taken together tell no row, and their products may overflow where they themselves do not; so such a
-    # pass is made again by rows
+                           Py_ssize_t start, Py_ssize_t stop, bint close, Py_ssize_t epochs, double* losses_out,
+                           floating* path_out) noexcept nogil:
+    # as many passes as epochs, each over the next places of the order if there is one, that undo themselves: returns
+    # −1, or the place of the row that was not finite with all as it was before. The mean losses of all but the last are
+    # kept. Rows that were taken together tell no row, and their products may overflow where they themselves do not; so
+    # such a pass, if it is the only one, is made again by rows
     cdef floating* params_before = work + run.net.sizes[0] * <Py_ssize_t>(sizeof(int64_t) // sizeof(floating))
     cdef floating* outputs = params_before + (1 + run.slots + (0 if run.direct else 1)) * run.net.size
-    cdef Py_ssize_t bad
+    cdef Py_ssize_t bad = -1, epoch, places = stop - start if order != NULL else 0
     cdef Before before
-    run.idle.seen, run.first = <int64_t*>work, run.counters[UPDATES]
-    if run.method.optimizer == ADAM or run.method.optimizer == ADAMW:
-        run.powers[0] = whole_power(run.method.numbers[0], run.first)
-        run.powers[1] = whole_power(run.method.numbers[1], run.first)
+    run.idle.seen = <int64_t*>work
     remember(run, params, state, gradient, params_before, &before)
-    bad = make_pass(run, params, state, gradient, outputs, X, T, weights, order, start, stop, close, False, path_out)
-    if bad >= 0 and together(run):
+    for epoch in range(epochs):
+        begin_pass(run)
+        bad = make_pass(run, params, state, gradient, outputs, X, T, weights, order, start, stop, close, False,
+                        path_out)
+        if bad >= 0:
+            break
+        if epoch < epochs - 1:
+            losses_out[epoch] = run.totals[LOSS] / run.totals[WEIGHT] if run.totals[WEIGHT] != 0 else NAN
+            memset(run.totals, 0, DEBT * sizeof(double))
+            plan(run)                               # which may be another after the first update
+            start, stop = start + places, stop + places
+    if bad >= 0 and epochs == 1 and together(run):
         undo(run, params, state, gradient, params_before, &before)
         bad = make_pass(run, params, state, gradient, outputs, X, T, weights, order, start, stop, close, True, path_out)
     if bad >= 0:
@@ -187,24 +206,36 @@ cdef class Pass:
         self.run.batch_size = batch_size
 
     def visit(self, const int64_t[::1] order, Py_ssize_t start, Py_ssize_t stop, bint close=False, trace_out=None,
-              path_out=None):
-        """Visit the rows ``order[start:stop]``; return −1, or the place of a row that is not finite, all undone."""
+              path_out=None, Py_ssize_t epochs=1, list history=None):
+        """Visit the rows ``order[start:stop]``; return −1, or the place of a row that is not finite, all undone.
+
+        Of several epochs each visits as many, the next places of the order if there is one. All but the last are
+        finished: ``history`` gets their mean losses, and nothing can interrupt what belongs together.
+        """
         cdef Run run = self.run
         cdef const int64_t* places = NULL if order is None else &order[0]
         cdef double[:, ::1] trace
+        cdef double[::1] losses = None
+        cdef double* kept = NULL
         cdef void* path = NULL
         cdef Py_ssize_t bad
         if trace_out is not None:
             trace, path = trace_out, address(path_out) if path_out.size else NULL
             run.trace = &trace[0, 0]
+        if epochs > 1:
+            losses = memoryview(bytearray((epochs - 1) * sizeof(double))).cast("d")
+            kept = &losses[0]
         plan(&run)
         with nogil:
             if self.double_precision:
-                bad = make[double](self, &run, places, start, stop, close, <double*>path)
+                bad = make[double](self, &run, places, start, stop, close, epochs, kept, <double*>path)
             else:
-                bad = make[float](self, &run, places, start, stop, close, <float*>path)
+                bad = make[float](self, &run, places, start, stop, close, epochs, kept, <float*>path)
             if bad < 0:
                 run.counters[POSITION] += stop - start
+        if bad < 0 and epochs > 1:
+            history[run.counters[EPOCH]:] = list(losses)
+            run.counters[EPOCH] += epochs - 1
         return bad
 
 
@@ -241,7 +272,7 @@ cdef int hold(
 
 
 cdef Py_ssize_t make(Pass self, Run* run, const int64_t* order, Py_ssize_t start, Py_ssize_t stop, bint close,
-                     floating* path_out) noexcept nogil:
+                     Py_ssize_t epochs, double* losses_out, floating* path_out) noexcept nogil:
     return train_rows(run, <floating*>self.params, <floating*>self.state, <floating*>self.gradient,
                       <floating*>self.work, <const floating*>self.X, <const floating*>self.T,
-                      <const floating*>self.weights, order, start, stop, close, path_out)
+                      <const floating*>self.weights, order, start, stop, close, epochs, losses_out, path_out)

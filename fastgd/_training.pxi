@@ -1,6 +1,7 @@
 # --------------------------------------------------------------------------------------------------------- training
 
-cdef enum:                  # places in `counters` (that of the epoch is the trainer's)
+cdef enum:                  # places in `counters`
+    EPOCH = 0               # epochs before this one
     POSITION = 1            # rows of the epoch that were visited
     UPDATES = 2             # updates made so far
     OPEN = 3                # rows in the batch that is open
@@ -96,7 +97,7 @@ cdef inline double square_of(const Run* run, Py_ssize_t row) noexcept nogil:
     return run.rules.squares[row * run.rules.every]
 
 
-cdef void plan(Run* run) noexcept:
+cdef void plan(Run* run) noexcept nogil:
     # what follows from all that was given
     run.lazy.kind = lazy_kind(run)
     run.direct = (run.batch_size == 1 and run.method.clip_value == 0

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastgd import files, losses, optimizers, penalties, registry, schedules
 from fastgd.model import from_config
+from fastgd.reference import EPOCH
 
 if TYPE_CHECKING:
     from fastgd.trainer import Trainer
@@ -36,7 +37,7 @@ def save(trainer: Trainer, path: Any) -> None:
         numbers, more = callback.state() if hasattr(callback, "state") else ({}, {})
         callbacks.append({"name": name_of(callback), "state": numbers})
         arrays |= {f"callback{number}_{name}": array for name, array in more.items()}
-    method = trainer.method
+    method, epoch = trainer.method, int(state.counters[EPOCH])
     header = {
         "model": model.config(),
         "trained": model.loss is not None,
@@ -46,8 +47,8 @@ def save(trainer: Trainer, path: Any) -> None:
         "schedule": registry.to_json(method.schedule) if _by_name(method.schedule) else None,
         "method": {name: getattr(method, name) for name in NUMBERS},
         "options": {name: getattr(trainer, name) for name in OPTIONS} | {"trace": history.trace is not None},
-        "generator": trainer._generator.bit_generator.state,
-        "epoch_start": trainer._epoch_start,
+        "generator": trainer._orders.generator.bit_generator.state,
+        "epoch_start": [epoch, trainer._orders.begun[epoch]] if epoch in trainer._orders.begun else [-1, None],
         "epoch_rows": trainer._epoch_rows,
         "history": {"loss": history.loss, "val_loss": history.val_loss, "seconds": history.seconds},
         "callbacks": callbacks,
@@ -74,14 +75,14 @@ def load(path: Any, callbacks: Sequence[Any], loss: Any, schedule: Any, make: ty
         kind = header["generator"]["bit_generator"]
         if kind not in GENERATORS:
             raise ValueError(f"bit generator {kind!r} is not known; allowed are {', '.join(GENERATORS)}")
-        trainer._generator = np.random.Generator(getattr(np.random, kind)())
-        trainer._generator.bit_generator.state = header["generator"]
-        trainer._epoch_start, trainer._epoch_rows = tuple(header["epoch_start"]), header["epoch_rows"]
+        trainer._orders.generator = np.random.Generator(getattr(np.random, kind)())
+        trainer._orders.generator.bit_generator.state = header["generator"]
+        epoch, begun = header["epoch_start"]
+        trainer._orders.begun, trainer._epoch_rows = {epoch: begun}, header["epoch_rows"]
         trainer.history.loss[:] = [float(value) for value in header["history"]["loss"]]
         trainer.history.val_loss[:] = [float(value) for value in header["history"]["val_loss"]]
         trainer.history.seconds = float(header["history"]["seconds"])
         states = [described["state"] for described in header["callbacks"]]
-        epoch, _ = header["epoch_start"]
         if not (isinstance(epoch, int) and isinstance(header["epoch_rows"], (int, type(None)))):
             raise ValueError("the place in its epoch is not whole")
         for number, (callback, numbers) in enumerate(zip(callbacks, states, strict=True)):
@@ -107,7 +108,7 @@ def load(path: Any, callbacks: Sequence[Any], loss: Any, schedule: Any, make: ty
         trace.append(
             steps, files.array(path, arrays, "trace_params", np.empty((*updates, model.params.size), model.dtype))
         )
-    if (state.counters < 0).any() or not 0 <= len(trainer.history.loss) - state.counters[0] <= 1:
+    if (state.counters < 0).any() or not 0 <= len(trainer.history.loss) - state.counters[EPOCH] <= 1:
         raise ValueError(f"{path} is damaged: its counters {state.counters.tolist()} do not fit its history")
     if header["trained"]:
         model.loss = trainer.loss  # the very one, so that a step need not set it

@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from operator import mul
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from fastgd import _kernels, codes, data, reference
+from fastgd import _kernels, codes, data, reference, slices
 from fastgd.arrays import aligned
 from fastgd.losses import Loss
 from fastgd.method import Method
@@ -22,10 +21,6 @@ from fastgd.schedules import Adaptive
 Array = npt.NDArray[Any]
 
 Hold = _kernels.Hold
-
-SLICE_SECONDS = 0.02
-SLICE_BYTES = 2**23  # of what a slice must copy: converted rows, or a trace
-REFERENCE_ROWS = 400  # in a slice of about as long where the passes are those in NumPy
 
 
 class DivergenceError(FloatingPointError, ValueError):
@@ -75,23 +70,6 @@ class Net(reference.Net, Protocol):
         """The flat parameter vector (P,)."""
 
 
-def slice_rows(multiplications: float, itemsize: int, copied: int = 0, undone: int = 0) -> int:
-    """Return how many rows one call of a pass takes: about 20 ms of work, and 8 MB if ``copied`` bytes a row are.
-
-    It follows from shapes alone and never from a clock, so that the same run always cuts in the same places. A pass
-    first copies the ``undone`` bytes that it would have to restore, which must be little beside its work.
-    """
-    seconds_a_row = 2e-8 + multiplications * itemsize * 5e-11
-    seconds = max(SLICE_SECONDS, 2e-9 * undone)
-    rows = int(seconds / seconds_a_row)
-    return max(1, min(rows, SLICE_BYTES // copied) if copied else rows)
-
-
-def multiplications(net: Net, rows: data.Rows) -> float:
-    """Return how many weights a row of these meets."""
-    return rows.mean_values * net.sizes[1] + sum(map(mul, net.sizes[1:-1], net.sizes[2:]))
-
-
 def units(net: Net) -> int:
     """Return the outputs of all layers."""
     return sum(net.sizes[1:])
@@ -110,17 +88,11 @@ def work_size(net: Net, rows_of_state: int) -> int:
     return columns + undone + 2 * units(net) + 2 * _kernels.BLOCK_ROWS * net.sizes[1] + filling
 
 
-def _in_slices(rows: data.Rows, work: float) -> list[tuple[int, int]]:
-    copied = 0 if rows.in_place else rows.row_bytes
-    step = slice_rows(work, rows.dtype.itemsize, copied)
-    return [(start, min(start + step, len(rows))) for start in range(0, len(rows), step)]
-
-
 def predict(net: Net, rows: data.Rows) -> Array:
     """Return the raw predictions (n, K) for checked rows."""
     y = np.empty((len(rows), net.out_features), net.dtype)
     work, numbers = np.empty(units(net), net.dtype), codes.net_numbers(net)
-    for start, stop in _in_slices(rows, multiplications(net, rows)):
+    for start, stop in slices.of(rows, slices.multiplications(net, rows)):
         part = rows.part(start, stop)
         _kernels.predict_pass(net.params, work, part.X.reshape(-1), part.indices, part.indptr, numbers, y[start:stop])
     return y
@@ -134,7 +106,7 @@ def mean_loss(net: Net, rows: data.Rows, loss: Loss) -> float:
         choices = codes.net_numbers(net), codes.loss_numbers(loss, net.out_features)
     work = np.empty(2 * units(net), net.dtype)
     total = total_weight = 0.0
-    for start, stop in _in_slices(rows, multiplications(net, rows)):
+    for start, stop in slices.of(rows, slices.multiplications(net, rows)):
         part = rows.part(start, stop)
         loss_sum, weight_sum, bad = passes.loss_pass(
             net.params, work, part.X.reshape(-1), part.indices, part.indptr, part.T, part.weights, *choices
@@ -164,7 +136,7 @@ def mean_gradient(net: Net, rows: data.Rows, loss: Loss) -> tuple[float, Array]:
 def square_norms(rows: data.Rows) -> Array:
     """Return ‖x‖² of each row (n,)."""
     squares, columns = np.empty(len(rows)), int(rows.X.shape[1])
-    for start, stop in _in_slices(rows, rows.mean_values):
+    for start, stop in slices.of(rows, rows.mean_values):
         part = rows.part(start, stop)
         _kernels.square_norms(part.X.reshape(-1), part.indices, part.indptr, columns, squares[start:stop])
     return squares
@@ -297,15 +269,34 @@ class Engine:
                 on_slice(stop - start)
             start = stop
 
+    def epochs_at_once(self, rows: data.Rows, most: int) -> int:
+        """Return how many epochs over these rows, at most so many, make a slice that visit_epochs can take."""
+        if not self.loss.compiled or self.method.schedule.name not in codes.IN_C or not rows.in_place:
+            return 1
+        return min(most, max(1, self._slice_rows(rows, False) // len(rows)))
+
+    def visit_epochs(self, rows: data.Rows, order: Array | None, epochs: int, history: list[float]) -> bool:
+        """Visit all rows so often in one call of a pass; return False, and nothing is changed, if that diverges.
+
+        Each epoch takes the next places of the order and closes its last batch. All but the last are finished, and
+        their mean losses are added to the history.
+        """
+        whole = rows.slice(None, 0, len(rows))
+        visit = self._in_hand(rows) or self._pass(rows, whole, *self._choices(whole, True))
+        try:
+            return visit(order, 0, len(rows), True, None, None, epochs, history) < 0
+        finally:
+            self.show()
+
     def _slice_rows(self, rows: data.Rows, traced: bool) -> int:
         if not self.loss.compiled:
-            return REFERENCE_ROWS
+            return slices.REFERENCE_ROWS
         copied = (0 if rows.in_place else rows.row_bytes) + (self.params.nbytes if traced else 0)
-        work = multiplications(self.net, rows)
+        work = slices.multiplications(self.net, rows)
         if rows.mean_nonzeros is not None and not self._sparse_updates():
             work += self.params.size / self.batch_size
         work *= 1 + self._rows_of_state
-        return slice_rows(work, self.dtype.itemsize, copied, self.params.nbytes + self.state.nbytes)
+        return slices.rows(work, self.dtype.itemsize, copied, self.params.nbytes + self.state.nbytes)
 
     def stopped(self) -> bool:
         """Tell whether the schedule has come to its end."""

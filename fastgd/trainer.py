@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -16,12 +16,13 @@ from fastgd.evaluation import sample_or_rows
 from fastgd.history import History, Trace
 from fastgd.method import Method
 from fastgd.model import MLP
+from fastgd.orders import Orders
+from fastgd.pieces import Piece, Pieces
 from fastgd.reference import DEBT, EPOCH, LOSS, OPEN, POSITION, UPDATES, WEIGHT
-from fastgd.registry import check_count, check_flag, check_number, generator
+from fastgd.registry import check_count, check_flag, check_number
 
 Array = npt.NDArray[Any]
 Callback = Callable[[History], Any]
-Piece = tuple[npt.ArrayLike, ...]
 
 TRACE_LIMIT = 10**9
 
@@ -127,8 +128,7 @@ class Trainer:
         self.history = History(model, trace=traced)
         self._engine.epoch_losses = self.history.loss
         self._on_trace = None if traced is None else traced.append
-        self._generator = generator(seed)
-        self._epoch_start: tuple[int, Any] = (-1, None)  # an epoch, and the generator's state before it
+        self._orders = Orders(seed)
         self._epoch_rows: int | None = None  # the rows of the open epoch, where they are known
         self._signed_labels = False  # whether any targets so far were −1 and +1
 
@@ -238,17 +238,19 @@ class Trainer:
         """
         epochs = check_count("epochs", epochs)
         with self.model.exclusively():
-            pieces, rows = self._pieces(X, T, epochs, sample_weight)
+            pieces = Pieces(self._rows, X, T, sample_weight, epochs)
             validation = self._validation(X_val, t_val)
-            self._check_open_epoch(rows)
-            self._check_trace(rows or 0, epochs)
+            self._check_open_epoch(pieces.rows)
+            self._check_trace(pieces.rows or 0, epochs)
             self._engine.watch()
+            last = int(self._engine.counters[EPOCH]) + epochs
+            at_once = epochs if not self.callbacks and validation is None else 1
             with ExitStack() as stack:
-                bar = self._bar(stack, None if rows is None else rows * epochs)
+                bar = self._bar(stack, None if pieces.rows is None else pieces.rows * epochs)
                 self._clock = time.perf_counter()
                 stack.callback(self._tick)
-                for _ in range(epochs):
-                    self._epoch(pieces(), rows, bar)
+                while (left := last - int(self._engine.counters[EPOCH])) > 0:
+                    at_once = self._epochs(pieces, min(at_once, left), bar)
                     self._finish_epoch(validation)
                     self._tick()
                     if bar is not None:
@@ -266,7 +268,7 @@ class Trainer:
         with self.model.exclusively():
             self._engine.gradient[:] = 0
             self._engine.counters[[POSITION, OPEN]] = 0
-            self._epoch_start = (-1, None)
+            self._orders.begun = {}
 
     def save(self, path: Any) -> None:
         """Write everything to one ``.npz`` file, atomically: model, state, generator, place in the epoch, history.
@@ -294,16 +296,39 @@ class Trainer:
         """
         return checkpoint.load(path, callbacks, loss, schedule, Trainer)
 
-    def _epoch(self, pieces: Iterator[data.Rows], rows_known: int | None, bar: Any) -> None:
-        counters = self._engine.counters
-        if not counters[POSITION]:
-            self._engine.totals[:DEBT] = 0
-            self._epoch_rows = rows_known
+    def _epochs(self, pieces: Pieces, most: int, bar: Any) -> int:
+        # as many as one call of a pass takes, at most so many; all but the last are finished. Where one diverges none
+        # is made, and half as many are tried: an epoch by itself tells the row. Returns how many to try from now on
+        rows = pieces.whole
+        if most > 1 and rows is not None and not self.position and self._on_trace is None:
+            several = self._engine.epochs_at_once(rows, most)
+            while several > 1:
+                if self._several(rows, several, bar):
+                    return most
+                most = several = several // 2
+        self._epoch(pieces, bar)
+        return most
+
+    def _several(self, rows: data.Rows, epochs: int, bar: Any) -> bool:
+        # so many epochs at once, of which all but the last are finished; False if one diverges: then none is made
+        first = int(self._engine.counters[EPOCH])
+        self._engine.totals[:DEBT], self._epoch_rows = 0, len(rows)
+        order = self._orders.draw_epochs(first, epochs, len(rows)) if self.shuffle else None
+        made = self._engine.visit_epochs(rows, order, epochs, self.history.loss)
+        if made:
+            self._visited(rows, bar, epochs * len(rows))
+        return made
+
+    def _epoch(self, pieces: Pieces, bar: Any) -> None:
+        counters, rows, offset = self._engine.counters, None, 0
+        if not self.position:
+            self._engine.totals[:DEBT], self._epoch_rows = 0, pieces.rows
         if self.shuffle:
-            self._rewind(int(counters[EPOCH]))
-        rows, offset = None, 0
+            self._orders.begin(int(counters[EPOCH]))
         for rows in pieces:
-            order = self._generator.permutation(len(rows)) if self.shuffle else None
+            if pieces.whole is None:
+                self._check_trace(len(rows), 1)
+            order = self._orders.draw(len(rows)) if self.shuffle else None
             behind = min(max(int(counters[POSITION]) - offset, 0), len(rows))
             self._engine.visit(rows, order, behind, partial(self._visited, rows, bar), self._on_trace)
             offset += len(rows)
@@ -326,13 +351,6 @@ class Trainer:
         self._signed_labels = self._signed_labels or signed_labels
         self.model.remember(self.loss, vector_target, self._signed_labels)
 
-    def _rewind(self, epoch: int) -> None:
-        # an epoch that was begun before draws its order again, the same one
-        if self._epoch_start[0] == epoch:
-            self._generator.bit_generator.state = self._epoch_start[1]
-        else:
-            self._epoch_start = (epoch, self._generator.bit_generator.state)
-
     def _finish_epoch(self, validation: data.Rows | None) -> None:
         # the counters last and at once: an interruption before them repeats only what is done here
         engine_, history = self._engine, self.history
@@ -352,28 +370,6 @@ class Trainer:
     def _rows(self, X: npt.ArrayLike, t: Any, sample_weight: Any, names: tuple[str, str] = ("X", "t")) -> data.Rows:
         shape = (self.model.in_features, self.model.out_features)
         return data.check_rows(X, t, sample_weight, shape, self.model.dtype, self.loss, names)
-
-    def _pieces(
-        self, X: Any, T: Any, epochs: int, sample_weight: Any
-    ) -> tuple[Callable[[], Iterator[data.Rows]], int | None]:
-        # a function that starts the sequence of pieces anew, and the number of rows if it is known
-        if T is not None:
-            rows = self._rows(X, T, sample_weight)
-            return lambda: iter((rows,)), len(rows)
-        if hasattr(X, "__array__") or data.is_sparse(X) or not isinstance(X, Iterable):
-            raise TypeError("T is missing: run takes X and T, or an iterable of (X, t) pieces")
-        if sample_weight is not None:
-            raise TypeError("sample_weight goes into the pieces, (X, t, sample_weight), when X is an iterable of them")
-        if epochs > 1 and iter(X) is X:
-            raise TypeError(f"X is an iterator, which gives its pieces once; epochs={epochs} needs one such as a list")
-        return lambda: map(self._piece, X), None
-
-    def _piece(self, piece: Any) -> data.Rows:
-        if not isinstance(piece, (tuple, list)) or len(piece) not in (2, 3):
-            raise TypeError(f"a piece must be (X, t) or (X, t, sample_weight), not {type(piece).__name__}")
-        rows = self._rows(piece[0], piece[1], piece[2] if len(piece) == 3 else None)
-        self._check_trace(len(rows), 1)
-        return rows
 
     def _validation(self, X_val: Any, t_val: Any) -> data.Rows | None:
         if (X_val is None) != (t_val is None):

@@ -9,7 +9,8 @@ import numpy.typing as npt
 from fastgd import losses, optimizers, penalties, schedules
 from fastgd.history import History
 from fastgd.model import MLP
-from fastgd.trainer import TRACE_LIMIT, Callback, Piece, Trainer
+from fastgd.pieces import Piece
+from fastgd.trainer import TRACE_LIMIT, Callback, Trainer
 
 
 def train(

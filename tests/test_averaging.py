@@ -206,7 +206,7 @@ def test_assigned_parameters_are_where_training_goes_on(name, average, saved, tm
 @pytest.mark.parametrize("slices", [0, 2, 5])
 @pytest.mark.parametrize("name", optimizers.registry)
 def test_an_interrupted_run_shows_a_mean_and_goes_on(name, slices, batch_size, tmp_path, monkeypatch):
-    monkeypatch.setattr("fastgd.engine.slice_rows", lambda *sizes: 8)
+    monkeypatch.setattr("fastgd.slices.rows", lambda *sizes: 8)
     given = {**METHODS[name], "average": 10, "batch_size": batch_size, "shuffle": True, "seed": 4}
     expected = trainer(**given)
     expected.run(X, T, epochs=2)

@@ -60,7 +60,7 @@ ZOO = {
 @pytest.mark.parametrize("kind", ZOO)
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_the_array_zoo_trains_alike(kind, shuffle, dtype, tmp_path, monkeypatch):
-    monkeypatch.setattr("fastgd.engine.SLICE_SECONDS", 2e-7)  # slices of a few rows, so that conversion is cut
+    monkeypatch.setattr("fastgd.slices.SECONDS", 2e-7)  # slices of a few rows, so that conversion is cut
     X, T = make(dtype)
     options = {"optimizer": fastgd.SGD(lr=1e-5), "epochs": 2, "shuffle": shuffle, "seed": 3, "batch_size": 3}
     weights = np.random.default_rng(1).choice([0, 1, 2], size=N)

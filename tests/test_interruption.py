@@ -34,7 +34,7 @@ def interrupt_at(trainer, slices):
 @pytest.mark.parametrize("batch_size", [1, 32, 10**6])
 @pytest.mark.parametrize("slices", [0, 3, 6, 11])
 def test_an_interrupted_run_goes_on_where_it_was(slices, batch_size, saved, tmp_path, monkeypatch):
-    monkeypatch.setattr("fastgd.engine.SLICE_SECONDS", 2e-6)
+    monkeypatch.setattr("fastgd.slices.SECONDS", 2e-6)
     X, T = make(n=500)
     options = {"batch_size": batch_size, "shuffle": True, "seed": 8}
     expected = linear()
@@ -71,7 +71,7 @@ def interrupting_tracer(lines):
 @pytest.mark.parametrize("batch_size", [1, 32])
 @pytest.mark.parametrize("trace", [False, True], ids=["", "traced"])
 def test_an_interruption_at_any_line_loses_nothing(batch_size, trace, monkeypatch):
-    monkeypatch.setattr("fastgd.engine.SLICE_SECONDS", 5e-6)
+    monkeypatch.setattr("fastgd.slices.SECONDS", 5e-6)
     X, T = make(n=500)
     options = {"batch_size": batch_size, "shuffle": True, "seed": 8, "trace": trace}
     expected = linear()
@@ -95,7 +95,7 @@ def test_an_interruption_at_any_line_loses_nothing(batch_size, trace, monkeypatc
 
 
 def test_an_open_epoch_wants_its_rows_or_to_be_given_up(monkeypatch):
-    monkeypatch.setattr("fastgd.engine.SLICE_SECONDS", 2e-6)
+    monkeypatch.setattr("fastgd.slices.SECONDS", 2e-6)
     X, T = make(n=500)
     trainer = fastgd.Trainer(linear(), batch_size=7)
     interrupt_at(trainer, 2)
@@ -221,7 +221,7 @@ def test_an_interruption_between_any_two_instructions_frees_the_model(how):
 
 
 def test_pieces_that_end_before_the_open_epoch_are_refused(monkeypatch):
-    monkeypatch.setattr("fastgd.engine.SLICE_SECONDS", 2e-6)
+    monkeypatch.setattr("fastgd.slices.SECONDS", 2e-6)
     X, T = make(n=500)
     trainer = fastgd.Trainer(linear())
     interrupt_at(trainer, 3)

@@ -94,7 +94,7 @@ def test_a_rate_by_epoch_stays_as_it_is_under_steps(name):
 
 @pytest.mark.parametrize("name", BY_EPOCH)
 def test_an_epoch_that_is_interrupted_keeps_its_rate(name, monkeypatch):
-    monkeypatch.setattr("fastgd.engine.SLICE_SECONDS", 3e-7)
+    monkeypatch.setattr("fastgd.slices.SECONDS", 3e-7)
     schedule, factor = BY_EPOCH[name]
     cut = trainer(schedule)
     interrupt_at(cut, 4)

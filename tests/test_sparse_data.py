@@ -58,7 +58,7 @@ def test_every_sparse_matrix_is_read_as_what_it_is_and_is_not_changed(kind, inde
 @pytest.mark.parametrize("kind", ZOO)
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_every_sparse_matrix_trains_like_dense_rows(kind, shuffle, dtype, tmp_path, monkeypatch):
-    monkeypatch.setattr("fastgd.engine.SLICE_SECONDS", 2e-7)  # slices of a few rows, so that conversion is cut
+    monkeypatch.setattr("fastgd.slices.SECONDS", 2e-7)  # slices of a few rows, so that conversion is cut
     X = make(dtype=dtype)
     matrix = ZOO[kind](X, tmp_path)
     options = {"optimizer": fastgd.SGD(lr=1e-3), "epochs": 2, "shuffle": shuffle, "seed": 3}

@@ -287,7 +287,7 @@ def test_divergence_on_sparse_rows(chosen, sizes):
 @pytest.mark.parametrize("slices", [0, 3, 5])
 @pytest.mark.parametrize("chosen", OPTIONS)
 def test_an_interrupted_run_on_sparse_rows_goes_on(chosen, slices, saved, tmp_path, monkeypatch):
-    monkeypatch.setattr("fastgd.engine.SLICE_SECONDS", 1e-6)
+    monkeypatch.setattr("fastgd.slices.SECONDS", 1e-6)
     _, S, T = make()
     options = {"optimizer": SGD, "shuffle": True, "seed": 8, **OPTIONS[chosen]}
     weights = options.pop("sample_weight", None)
