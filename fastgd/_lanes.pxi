@@ -224,7 +224,8 @@ cdef inline void move_and_sum(floating* w, const floating* c, const floating** z
 
 cdef inline floating row_sweep(floating* w, floating c, const floating* x, const floating* next,
                                Py_ssize_t n, Py_ssize_t ahead, bint wide) noexcept nogil:
-    # w ← w + c x, and of these weights w·next, while what stands `ahead` bytes behind `next` may be asked for
+    # w ← w + c x, and of these weights w·next, by registers of 64 bytes if `wide`, while what stands `ahead` bytes
+    # behind `next` may be asked for
     if floating is double:
         return row_sweep_f64(w, c, x, next, n, ahead, wide)
     else:
