@@ -44,10 +44,10 @@ cdef inline void begin_pass(Run* run) noexcept nogil:
 
 cdef Py_ssize_t make_pass(Run* run, floating* params, floating* state, floating* gradient, floating* outputs,
                           const floating* X, const floating* T, const floating* weights, const int64_t* order,
-                          Py_ssize_t start, Py_ssize_t stop, bint close, bint by_rows, Py_ssize_t* finite_out,
+                          Py_ssize_t start, Py_ssize_t stop, bint close, bint by_rows, bint last,
                           floating* path_out) noexcept nogil:
-    # returns −1, or the place of a row whose loss was not finite; unless `by_rows`, perhaps of a later one. So many of
-    # the parameters were found to be finite, from the first on
+    # returns −1, or the place of a row that was not finite; unless `by_rows`, perhaps of a later one. Only the `last`
+    # of several looks at what it leaves: what is not finite stays so
     cdef Py_ssize_t size = run.net.size, reached = start, end = start, finite
     cdef floating* deltas = outputs + run.net.units
     cdef floating* w = params
@@ -82,18 +82,11 @@ cdef Py_ssize_t make_pass(Run* run, floating* params, floating* state, floating*
     if reached == stop and close and run.counters[OPEN] > 0:
         close_batch(run, params, state, gradient, path_out)
         finite = 0
-    finite_out[0] = finite
-    if reached == stop and isfinite(run.totals[LOSS]):
+    if reached == stop and isfinite(run.totals[LOSS]) and (not last or (
+            all_finite(params + finite, size - finite) and all_finite(state, run.slots * size)
+            and (run.direct or all_finite(gradient, size)))):
         return -1
     return min(reached, max(start, stop - 1))
-
-
-cdef inline bint left_finite(const Run* run, const floating* params, const floating* state, const floating* gradient,
-                             Py_ssize_t finite) noexcept nogil:
-    # of all but the first parameters, so many of which are known to be; what once is not stays so
-    cdef Py_ssize_t size = run.net.size
-    return (all_finite(params + finite, size - finite) and all_finite(state, run.slots * size)
-            and (run.direct or all_finite(gradient, size)))
 
 
 cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating* gradient, floating* work,
@@ -106,28 +99,24 @@ cdef Py_ssize_t train_rows(Run* run, floating* params, floating* state, floating
     # such a pass, if it is the only one, is made again by rows
     cdef floating* params_before = work + run.net.sizes[0] * <Py_ssize_t>(sizeof(int64_t) // sizeof(floating))
     cdef floating* outputs = params_before + (1 + run.slots + (0 if run.direct else 1)) * run.net.size
-    cdef Py_ssize_t bad = -1, finite = 0, epoch, places = stop - start if order != NULL else 0
+    cdef Py_ssize_t bad = -1, epoch, places = stop - start if order != NULL else 0
     cdef Before before
     run.idle.seen = <int64_t*>work
     remember(run, params, state, gradient, params_before, &before)
     for epoch in range(epochs):
         begin_pass(run)
-        bad = make_pass(run, params, state, gradient, outputs, X, T, weights, order, start, stop, close, False, &finite,
-                        path_out)
+        bad = make_pass(run, params, state, gradient, outputs, X, T, weights, order, start, stop, close, False,
+                        epoch == epochs - 1, path_out)
         if bad >= 0 or epoch == epochs - 1:
             break
         losses_out[epoch] = run.totals[LOSS] / run.totals[WEIGHT] if run.totals[WEIGHT] != 0 else NAN
         memset(run.totals, 0, DEBT * sizeof(double))
         plan(run)                                   # which may be another after the first update
         start, stop = start + places, stop + places
-    if bad < 0 and not left_finite(run, params, state, gradient, finite):
-        bad = max(start, stop - 1)
     if bad >= 0 and epochs == 1 and together(run):
         undo(run, params, state, gradient, params_before, &before)
-        bad = make_pass(run, params, state, gradient, outputs, X, T, weights, order, start, stop, close, True, &finite,
+        bad = make_pass(run, params, state, gradient, outputs, X, T, weights, order, start, stop, close, True, True,
                         path_out)
-        if bad < 0 and not left_finite(run, params, state, gradient, finite):
-            bad = max(start, stop - 1)
     if bad >= 0:
         undo(run, params, state, gradient, params_before, &before)
     return bad
