@@ -236,7 +236,8 @@ cdef class Pass:
             if bad < 0:
                 run.counters[POSITION] += stop - start
         if bad < 0 and epochs > 1:
-            history[run.counters[EPOCH]:] = list(losses)
+            # not list(losses): that ends by an error inside it, in whose traceback Ctrl-C would be lost
+            history[run.counters[EPOCH]:] = [losses[epoch] for epoch in range(epochs - 1)]
             run.counters[EPOCH] += epochs - 1
         return bad
 

@@ -7,16 +7,19 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 LONG_FIT = """
 import signal, sys, time, numpy as np, fastgd
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us with it ignored
 rng = np.random.default_rng(0)
-X = rng.normal(size=(200_000, 64)); t = X @ rng.normal(size=64) + rng.normal(size=200_000)
-trainer = fastgd.Trainer(fastgd.Linear(64, 1, seed=0), optimizer=fastgd.SGD(lr=1e-4), shuffle=True, seed=1)
+rows = int(sys.argv[2])
+X = rng.normal(size=(rows, 64)); t = X @ rng.normal(size=64) + rng.normal(size=rows)
+options = {"shuffle": sys.argv[1] == "shuffled", "seed": 1}
+trainer = fastgd.Trainer(fastgd.Linear(64, 1, seed=0), optimizer=fastgd.SGD(lr=1e-4), **options)
 print("training", flush=True)
 try:
-    trainer.run(X, t, epochs=10**6)
+    trainer.run(X, t, epochs=10**9)
 except KeyboardInterrupt:
     caught = time.monotonic()
     assert np.isfinite(trainer.model.params).all() and np.isfinite(trainer.model(X[:5])).all()
@@ -24,14 +27,17 @@ except KeyboardInterrupt:
     trainer.run(X, t)
     assert trainer.history.epochs == epochs + 1 and trainer.position == 0
     expected = fastgd.Linear(64, 1, seed=0)
-    fastgd.train(expected, X, t, optimizer=fastgd.SGD(lr=1e-4), shuffle=True, seed=1, epochs=epochs + 1)
+    fastgd.train(expected, X, t, optimizer=fastgd.SGD(lr=1e-4), **options, epochs=epochs + 1)
     assert expected.params.tobytes() == trainer.model.params.tobytes()
     print("resumed after", epochs, "epochs; interrupted at", caught, flush=True)
 """
 
 
-def test_ctrl_c_keeps_the_model_and_training_goes_on():
-    process = subprocess.Popen([sys.executable, "-c", LONG_FIT], stdout=subprocess.PIPE, text=True, cwd="/")
+@pytest.mark.parametrize("rows", [200_000, 200])  # one call of a pass takes two epochs, and thousands
+@pytest.mark.parametrize("how", ["in order", "shuffled"])
+def test_ctrl_c_keeps_the_model_and_training_goes_on(how, rows):
+    fit = [sys.executable, "-c", LONG_FIT, how, str(rows)]
+    process = subprocess.Popen(fit, stdout=subprocess.PIPE, text=True, cwd="/")
     assert process.stdout is not None
     assert process.stdout.readline() == "training\n"
     try:
