@@ -61,7 +61,8 @@ class build_ext(_build_ext):
         _build_ext.build_extension(cmd, ext)
 
 
-HEADERS = [f"fastgd/_{name}.h" for name in ("lanes", "blocks", "row_sweep", "unit_blocks", "few_units", "gather")]
+CHAPTERS_IN_C = ("lanes", "blocks", "row_sweep", "short_rows", "unit_blocks", "few_units", "gather")
+HEADERS = [f"fastgd/_{name}.h" for name in CHAPTERS_IN_C]
 common = {
     "include_dirs": ["fastgd"],
     "py_limited_api": ABI3,

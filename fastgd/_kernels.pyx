@@ -3,13 +3,13 @@
 A model is a network of layers, a linear one of a single layer; its parameters are one flat vector, layer by layer W
 row by row and then, if it has one, the bias. The twin of the passes in NumPy is ``fastgd.reference``, name by name.
 
-Chapters: ``_lanes.h``, ``_blocks.h``, ``_gather.h`` (dot products and scaled sums), ``_rows.pxi`` (dense, sparse rows),
-``_math.pxi``, ``_losses.pxi``, ``_activations.pxi``, ``_network.pxi`` (forward and backward), ``_optimizers.pxi`` (the
-move of a coordinate; schedules), ``_lazy.pxi`` and ``_idle.pxi`` (what sparse rows need not touch), ``_training.pxi``
-(the per-sample loop), ``_reading.pxi`` (how rows are read), ``_blocks.pxi`` and ``_unit_blocks.pxi`` (several rows at
-once), ``_across_units.pxi`` (narrow samples), ``_few_units.h`` and ``_few_units.pxi`` (small networks),
-``_sparse_rows.pxi`` (one output, plain SGD), ``_rules.pxi`` (another library's step), ``_passes.pxi``,
-``_one_sample.pxi``. Here: the passes that Python calls.
+Chapters: ``_lanes.h``, ``_blocks.h``, ``_short_rows.h``, ``_gather.h`` (dot products and scaled sums), ``_rows.pxi``
+(dense, sparse rows), ``_math.pxi``, ``_losses.pxi``, ``_activations.pxi``, ``_network.pxi`` (forward and backward),
+``_optimizers.pxi`` (the move of a coordinate; schedules), ``_lazy.pxi`` and ``_idle.pxi`` (what sparse rows need not
+touch), ``_training.pxi`` (the per-sample loop), ``_reading.pxi`` (how rows are read), ``_blocks.pxi`` and
+``_unit_blocks.pxi`` (several rows at once), ``_across_units.pxi`` (narrow samples), ``_few_units.h`` and
+``_few_units.pxi`` (small networks), ``_sparse_rows.pxi`` (one output, plain SGD), ``_rules.pxi`` (another library's
+step), ``_passes.pxi``, ``_one_sample.pxi``. Here: the passes that Python calls.
 """
 
 from cython cimport floating

@@ -303,6 +303,7 @@ static inline void NAME(add_scaled)(REAL *w, REAL c, const REAL *x, ptrdiff_t n)
 #include "_blocks.h"
 #include "_unit_blocks.h"
 #include "_few_units.h"
+#include "_short_rows.h"
 
 #undef part
 #undef lanes

@@ -68,6 +68,7 @@ cdef struct Reading:        # how the rows of a pass are read
     Py_ssize_t far_ahead    # into the second,
     Py_ssize_t behind       # and so while one that is apart is added: memory is never left waiting
     bint wide               # those taken one by one go through registers of 64 bytes
+    bint short              # they are so short that they can be taken four at once: see visit_short_rows
 
 
 cdef inline Reading reading(const Run* run, bint shuffled) noexcept nogil:
@@ -81,6 +82,7 @@ cdef inline Reading reading(const Run* run, bint shuffled) noexcept nogil:
     how.at_once = 1 if how.apart or SWEPT_FROM_BYTES <= size <= SWEPT_BYTES and not how.shuffled else TOGETHER
     how.near_ahead = 0
     how.wide = HAS_WIDE and not AS_AMD
+    how.short = size <= SHORT_ROW_BYTES and not how.shuffled
     if AS_AMD:
         how.blocks = 2 if whole > AGAIN_BYTES and size > SHORT_BYTES else 1
         how.far_ahead = FAR_AHEAD_BYTES if whole > (SHARED_BYTES if how.at_once == TOGETHER else FAR_BYTES) else 0

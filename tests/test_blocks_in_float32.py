@@ -55,7 +55,7 @@ def test_the_smooth_losses_are_known():
 
 
 @pytest.mark.parametrize("rows", [iid, badly_scaled, ill_conditioned, offset, duplicated])
-@pytest.mark.parametrize("d", [5, 100])
+@pytest.mark.parametrize("d", [2, 5, 8, 100])
 @pytest.mark.parametrize("name", SMOOTH)
 def test_the_error_is_at_most_three_times_that_of_rows(name, d, rows):
     in_blocks = row_by_row = 0.0
