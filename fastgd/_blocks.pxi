@@ -312,7 +312,8 @@ cdef Py_ssize_t visit_short_rows(Run* run, const Reading* how, floating* w, cons
     cdef Py_ssize_t reached
     if fabs(<double>rate) < LEAST_RATE:
         return start
-    reached = short_steps(run.rows.d, w, rate, run.net.bias, X, T, order, start, stop, how.near_ahead, &squares)
+    reached = short_steps(run.rows.d, w, rate, run.net.bias, X, T, run.stride, order, start, stop, how.near_ahead,
+                          &squares)
     run.counters[UPDATES] += reached - start
     run.totals[LOSS] += run.loss.scale * (squares / (<double>rate * <double>rate) / 2)
     run.totals[WEIGHT] += reached - start
@@ -324,8 +325,6 @@ cdef Py_ssize_t visit_with_loss(Run* run, StepsForm tag, LossForm of, const Read
                                 Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
     if how.at_once == 1:
         return visit_blocks(run, tag, of, how, w, state, X, T, weights, order, start, stop, 1)
-    if StepsForm is SimpleSteps and LossForm is HalfSquare and how.short:
-        start = visit_short_rows(run, how, w, X, T, order, start, stop)
     return visit_blocks(run, tag, of, how, w, state, X, T, weights, order, start, stop, TOGETHER)
 
 
@@ -351,6 +350,9 @@ cdef Py_ssize_t visit_together(Run* run, const Reading* how, floating* w, floati
     cdef AllSteps all_of_them = [0]
     if passive_aggressive(&run.method) or run.method.clip_norm > 0 or run.mean >= 0 or run.bias_apart:
         return visit_in_form(run, all_of_them, how, w, state, X, T, weights, order, start, stop)
-    elif run.simple and weights == NULL and run.method.schedule == CONSTANT and run.stride == 1:
-        return visit_in_form(run, simple, how, w, state, X, T, weights, order, start, stop)
+    elif run.simple and weights == NULL and run.method.schedule == CONSTANT:
+        if how.short and run.loss.code <= SQUARED_ERROR:
+            start = visit_short_rows(run, how, w, X, T, order, start, stop)
+        if run.stride == 1:
+            return visit_in_form(run, simple, how, w, state, X, T, weights, order, start, stop)
     return visit_in_form(run, usual, how, w, state, X, T, weights, order, start, stop)

@@ -98,11 +98,11 @@ cdef extern from *:
                               const float** x, Py_ssize_t n) noexcept nogil
     const int SHORT_ROW_BYTES
     Py_ssize_t short_steps_f64(Py_ssize_t d, double* w, double rate, bint bias, const double* X, const double* T,
-                               const int64_t* order, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t ahead,
-                               double* squares) noexcept nogil
+                               Py_ssize_t stride, const int64_t* order, Py_ssize_t start, Py_ssize_t stop,
+                               Py_ssize_t ahead, double* squares) noexcept nogil
     Py_ssize_t short_steps_f32(Py_ssize_t d, float* w, float rate, bint bias, const float* X, const float* T,
-                               const int64_t* order, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t ahead,
-                               double* squares) noexcept nogil
+                               Py_ssize_t stride, const int64_t* order, Py_ssize_t start, Py_ssize_t stop,
+                               Py_ssize_t ahead, double* squares) noexcept nogil
     bint between_parts_f64(const double* x, Py_ssize_t n) noexcept nogil
     bint between_parts_f32(const float* x, Py_ssize_t n) noexcept nogil
     void add_rows_f64(double* w, const double* c, const double** x, Py_ssize_t count, Py_ssize_t n) noexcept nogil
@@ -267,15 +267,15 @@ cdef inline void add_block_to_two(floating* w, floating* v, floating keep_w, flo
 
 
 cdef inline Py_ssize_t short_steps(Py_ssize_t d, floating* w, floating rate, bint bias, const floating* X,
-                                   const floating* T, const int64_t* order, Py_ssize_t start, Py_ssize_t stop,
-                                   Py_ssize_t ahead, double* squares) noexcept nogil:
+                                   const floating* T, Py_ssize_t stride, const int64_t* order, Py_ssize_t start,
+                                   Py_ssize_t stop, Py_ssize_t ahead, double* squares) noexcept nogil:
     # steps by a = rate · (w·x + b − t) over rows of at most 32 bytes, four at once, while what stands `ahead` bytes
     # behind them is asked for; adds Σ a² to the squares and returns the place that it reached: fewer than four rows are
     # left, or all if the compiler has no vectors
     if floating is double:
-        return short_steps_f64(d, w, rate, bias, X, T, order, start, stop, ahead, squares)
+        return short_steps_f64(d, w, rate, bias, X, T, stride, order, start, stop, ahead, squares)
     else:
-        return short_steps_f32(d, w, rate, bias, X, T, order, start, stop, ahead, squares)
+        return short_steps_f32(d, w, rate, bias, X, T, stride, order, start, stop, ahead, squares)
 
 
 cdef inline bint between_parts(const floating* x, Py_ssize_t n) noexcept nogil:

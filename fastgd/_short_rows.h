@@ -21,11 +21,13 @@ INLINED four NAME(up_to_four)(const REAL *x, int n) {
     return n >= 4 ? *(const four *)x : (four){x[0], n > 1 ? x[1] : 0, n > 2 ? x[2] : 0};
 }
 
-INLINED void NAME(find_four)(const REAL *X, const REAL *T, const int64_t *order, ptrdiff_t place, int d, const REAL **x,
-                             four *t) {
-    UNROLL for (int k = 0; k < 4; k++) x[k] = X + (order ? order[place + k] : place + k) * d;
-    *t = !order ? *(const four *)(T + place)
-                : (four){T[order[place]], T[order[place + 1]], T[order[place + 2]], T[order[place + 3]]};
+/* where four rows stand, and their targets, which are `stride` numbers apart */
+INLINED void NAME(find_four)(const REAL *X, const REAL *T, ptrdiff_t stride, const int64_t *order, ptrdiff_t place, int d,
+                             const REAL **x, four *t) {
+    ptrdiff_t row[4];
+    UNROLL for (int k = 0; k < 4; k++) row[k] = order ? order[place + k] : place + k, x[k] = X + row[k] * d;
+    *t = !order && stride == 1 ? *(const four *)(T + place)
+                               : (four){T[row[0] * stride], T[row[1] * stride], T[row[2] * stride], T[row[3] * stride]};
 }
 
 /* Of the four rows x and the four next, lane by lane: g_k = rate · (x_k·x + one), h_k = rate · (x_k·next + one), and
@@ -55,18 +57,18 @@ INLINED four NAME(multiply_next)(const REAL *const *x, const REAL *const *next, 
    a_k · rate · (x_k·x_i + one) to the a_i after it: nothing else is waited for. What stands `ahead` bytes behind the rows
    is asked for. Returns the place that is reached, which leaves fewer than four rows, and adds Σ a² to *squares. */
 INLINED ptrdiff_t NAME(short_steps_of)(int d, REAL *w, REAL rate, int bias, const REAL *X, const REAL *T,
-                                       const int64_t *order, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t ahead,
-                                       double *squares) {
+                                       ptrdiff_t stride, const int64_t *order, ptrdiff_t start, ptrdiff_t stop,
+                                       ptrdiff_t ahead, double *squares) {
     const REAL *x[4], *next[4];
     double sums[4] = {0};
     REAL b = bias ? w[d] : 0, one = (REAL)bias;
     four v[2], columns[8] = {{0}}, g[4], h[4], a, a_next, t;
     if (stop - start < 4) return start;
     UNROLL for (int j = 0; j < d; j += 4) v[j / 4] = NAME(up_to_four)(w + j, d - j);
-    NAME(find_four)(X, T, order, start, d, x, &t);
+    NAME(find_four)(X, T, stride, order, start, d, x, &t);
     a = NAME(multiply_next)(x, x, t, d, rate, one, v, b, columns, g, h);
     for (; start + 4 <= stop; start += 4) {
-        NAME(find_four)(X, T, order, start + 8 <= stop ? start + 4 : start, d, next, &t);
+        NAME(find_four)(X, T, stride, order, start + 8 <= stop ? start + 4 : start, d, next, &t);
         UNROLL for (int k = 0; k < 4; k++) READ_AGAIN(x[k]);
         PREFETCH((const char *)x[0] + ahead);
         a_next = NAME(multiply_next)(x, next, t, d, rate, one, v, b, columns, g, h);
@@ -91,11 +93,11 @@ INLINED ptrdiff_t NAME(short_steps_of)(int d, REAL *w, REAL rate, int bias, cons
 
 /* the same for rows of at most SHORT_ROW_BYTES, of which the compiler knows how many numbers they have */
 static ptrdiff_t NAME(short_steps)(ptrdiff_t d, REAL *w, REAL rate, int bias, const REAL *X, const REAL *T,
-                                   const int64_t *order, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t ahead,
-                                   double *squares) {
+                                   ptrdiff_t stride, const int64_t *order, ptrdiff_t start, ptrdiff_t stop,
+                                   ptrdiff_t ahead, double *squares) {
     if (d * sizeof(REAL) > SHORT_ROW_BYTES) return start;
 #if SHORT_ROW_BYTES
-#define OF(n) case n: return NAME(short_steps_of)(n, w, rate, bias, X, T, order, start, stop, ahead, squares)
+#define OF(n) case n: return NAME(short_steps_of)(n, w, rate, bias, X, T, stride, order, start, stop, ahead, squares)
     switch (d) { OF(1); OF(2); OF(3); OF(4); OF(5); OF(6); OF(7); OF(8); }
 #undef OF
 #endif

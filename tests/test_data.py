@@ -76,13 +76,14 @@ def test_the_array_zoo_trains_alike(kind, shuffle, dtype, tmp_path, monkeypatch)
 def test_targets_and_weights_of_any_kind(tmp_path):
     X, T = make()
     T = np.round(T)
-    expected = fastgd.Linear(D, 1, seed=0)
-    fastgd.train(expected, X, T, optimizer=fastgd.SGD(lr=1e-5))
-    for t in (T[:, 0], T.astype("int32"), T.astype(">f8"), np.asfortranarray(T), T.tolist(), pd.Series(T[:, 0]),
-              np.repeat(T, 2, axis=0)[::2], on_disk(T, tmp_path)):  # fmt: skip
-        model = fastgd.Linear(D, 1, seed=0)
-        fastgd.train(model, X, t, optimizer=fastgd.SGD(lr=1e-5), sample_weight=np.ones(N, "int16"))
-        assert model.params.tobytes() == expected.params.tobytes()
+    for weights in ({}, {"sample_weight": np.ones(N, "int16")}):
+        expected = fastgd.Linear(D, 1, seed=0)
+        fastgd.train(expected, X, T, optimizer=fastgd.SGD(lr=1e-5), **weights)
+        for t in (T[:, 0], T.astype("int32"), T.astype(">f8"), np.asfortranarray(T), T.tolist(), pd.Series(T[:, 0]),
+                  np.repeat(T, 2, axis=0)[::2], on_disk(T, tmp_path)):  # fmt: skip
+            model = fastgd.Linear(D, 1, seed=0)
+            fastgd.train(model, X, t, optimizer=fastgd.SGD(lr=1e-5), **weights)
+            assert model.params.tobytes() == expected.params.tobytes()
 
 
 def test_one_row_and_one_feature(dtype):
